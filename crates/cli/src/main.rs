@@ -1,0 +1,54 @@
+//! The program `duomo`: one network, unpaired modalities.
+//!
+//! stdout carries results, stderr everything else. Exit codes: 0 done, 1 failed while running,
+//! 2 wrong usage, 3 bad data, 4 some cases failed; a signal shows as 128 plus its number.
+#![forbid(unsafe_code)]
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+mod console;
+mod exit;
+mod pictures;
+mod progress;
+mod scores;
+mod table;
+mod verbs;
+
+use verbs::Verb;
+
+/// Segment unpaired modalities with one network: train, predict, evaluate.
+#[derive(Debug, Parser)]
+#[command(name = "duomo", version, propagate_version = true)]
+#[command(after_help = "Exit codes: 0 done, 1 failed while running, 2 wrong usage, 3 bad data, \
+                        4 some cases failed.\nNothing is ever sent or fetched over a network.")]
+struct Arguments {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+fn main() -> ExitCode {
+    match verbs::run(&Arguments::parse().verb) {
+        Ok(outcome) => outcome.into(),
+        Err(error) => {
+            let code = exit::code_of(&error);
+            if code != 0 {
+                console::fail(&format!("{error:#}"));
+            }
+            ExitCode::from(code)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_arguments_are_consistent() {
+        Arguments::command().debug_assert();
+    }
+}

@@ -1,0 +1,129 @@
+//! Pictures of cases: image, reference, prediction and their difference side by side.
+//!
+//! One picture shows one slice. Pixels of the picture are square in millimetres whatever the
+//! scanner's spacing was, and the view is zoomed to the annotated region.
+
+use image::RgbImage;
+
+mod canvas;
+mod font;
+mod palette;
+mod panel;
+mod view;
+
+pub(crate) use view::{Volumes, reversed_axes, telling_slice};
+
+use canvas::{TEXT_HEIGHT, blank, fill, paste, stack, text_width, write};
+use palette::{AGREED, CONFUSED, MISSED, QUIET, SPURIOUS, TEXT, class_colour};
+
+/// Side of a panel in pixels.
+const PANEL: u32 = 336;
+/// Space around and between panels.
+const GAP: u32 = 12;
+
+/// A case as it appears in a picture.
+#[derive(Debug)]
+pub(crate) struct CaseView<'a> {
+    /// What the row is called, on its left.
+    pub caption: String,
+    /// What the row scores, on its right.
+    pub score: String,
+    /// The voxels.
+    pub volumes: Volumes<'a>,
+    /// Which slice along `D` is shown.
+    pub slice: usize,
+}
+
+/// A case drawn as one row of panels.
+#[derive(Clone, Debug)]
+pub(crate) struct Row {
+    titles: Vec<&'static str>,
+    image: RgbImage,
+}
+
+impl Row {
+    /// Draws a case.
+    pub(crate) fn draw(case: &CaseView<'_>) -> Self {
+        let panels = panel::panels(case, PANEL);
+        let titles = panels.iter().map(|(title, _)| *title).collect();
+        Self { titles, image: case_row(case, &panels) }
+    }
+}
+
+/// Rows below each other, under their titles and over a legend; one row makes a case's picture.
+///
+/// `classes` are the names of the classes 1, 2, …
+pub(crate) fn sheet(rows: &[Row], classes: &[String]) -> RgbImage {
+    let titles = rows.iter().map(|row| &row.titles).max_by_key(|titles| titles.len());
+    let titles = titles.map(Vec::as_slice).unwrap_or_default();
+    let mut parts = vec![title_row(titles)];
+    parts.extend(rows.iter().map(|row| row.image.clone()));
+    parts.extend(legend(classes, row_width(titles.len())));
+    stack(&parts)
+}
+
+/// A picture as the bytes of a PNG file.
+///
+/// # Errors
+///
+/// If the picture is too large for the format.
+pub(crate) fn png(picture: &RgbImage) -> anyhow::Result<Vec<u8>> {
+    let mut bytes = std::io::Cursor::new(Vec::new());
+    picture.write_to(&mut bytes, image::ImageFormat::Png)?;
+    Ok(bytes.into_inner())
+}
+
+fn row_width(panels: usize) -> u32 {
+    GAP + u32::try_from(panels).unwrap_or(4) * (PANEL + GAP)
+}
+
+fn left_edges() -> impl Iterator<Item = u32> {
+    (0..).map(|index| GAP + index * (PANEL + GAP))
+}
+
+fn title_row(titles: &[&str]) -> RgbImage {
+    let mut row = blank(row_width(titles.len()), TEXT_HEIGHT + 2 * GAP);
+    for (title, left) in titles.iter().zip(left_edges()) {
+        write(&mut row, [left, GAP], title, QUIET);
+    }
+    row
+}
+
+fn case_row(case: &CaseView<'_>, panels: &[(&str, RgbImage)]) -> RgbImage {
+    let mut row = blank(row_width(panels.len()), TEXT_HEIGHT + PANEL + 3 * GAP / 2 + GAP / 2);
+    write(&mut row, [GAP, 0], &case.caption, TEXT);
+    let right = row.width().saturating_sub(GAP + text_width(&case.score));
+    if right > 2 * GAP + text_width(&case.caption) {
+        write(&mut row, [right, 0], &case.score, TEXT);
+    }
+    for ((_, panel), left) in panels.iter().zip(left_edges()) {
+        paste(&mut row, panel, [left, TEXT_HEIGHT + GAP / 2]);
+    }
+    row
+}
+
+/// Swatches with names, as many lines as the width needs.
+fn legend(classes: &[String], width: u32) -> Vec<RgbImage> {
+    let class_entries = (1u8..).zip(classes).map(|(class, name)| (class_colour(class), &name[..]));
+    let kinds =
+        [(AGREED, "same"), (MISSED, "missed"), (SPURIOUS, "spurious"), (CONFUSED, "other class")];
+    let mut lines = vec![blank(width, TEXT_HEIGHT + GAP)];
+    let mut x = GAP;
+    let is_last_class = |index| index + 1 == classes.len();
+    for (index, (colour, name)) in class_entries.chain(kinds).enumerate() {
+        let needed = TEXT_HEIGHT + GAP / 2 + text_width(name) + 2 * GAP;
+        if x > GAP && x + needed > width {
+            lines.push(blank(width, TEXT_HEIGHT + GAP));
+            x = GAP;
+        }
+        if let Some(line) = lines.last_mut() {
+            fill(line, [x, 0], [TEXT_HEIGHT - 2, TEXT_HEIGHT - 2], colour);
+            write(line, [x + TEXT_HEIGHT + GAP / 2, 0], name, TEXT);
+        }
+        x += needed + if is_last_class(index) { 2 * GAP } else { 0 };
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,218 @@
+//! One pair of label maps, compared.
+
+use std::collections::BTreeMap;
+use std::panic::resume_unwind;
+use std::path::{Path, PathBuf};
+use std::thread;
+
+use anyhow::{Context as _, Result};
+use duomo_data::{Geometry, Labels, read_labels};
+use duomo_metrics::{ClassResult, Metric, Options, evaluate, evaluate_slices};
+use serde::ser::SerializeMap as _;
+use serde::{Serialize, Serializer};
+use serde_json::json;
+
+use super::{Classes, Pair};
+use crate::console;
+use crate::exit::Fault;
+
+/// How pairs are compared.
+#[derive(Clone, Debug)]
+pub(crate) struct Measure {
+    /// Tolerances of the normalised surface distance, in millimetres.
+    pub tolerances_mm: Vec<f64>,
+    /// What is compared at once.
+    pub extent: Extent,
+    /// Corner distance up to which two grids count as one; `None` trusts the voxels.
+    pub geometry_tolerance_mm: Option<f64>,
+}
+
+/// What is compared at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Extent {
+    /// The whole volume, in 3D.
+    Volume,
+    /// Every slice on its own, in 2D.
+    Slice,
+}
+
+/// Scores of one case, or of one slice of it.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub(crate) struct CaseScores {
+    pub case: String,
+    /// Slice along the file's last axis, counted from 0.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub slice: Option<usize>,
+    pub reference: PathBuf,
+    pub prediction: PathBuf,
+    /// In the file's order of axes: `[x, y, z]`.
+    pub spacing_mm: [f64; 3],
+    /// By label value.
+    pub classes: BTreeMap<u16, ClassScores>,
+}
+
+/// Scores of one class; an undefined value is `null` and the status says why.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct ClassScores {
+    pub name: String,
+    pub result: ClassResult,
+    /// Tolerances of `result.nsd`, in millimetres.
+    tolerances_mm: Vec<f64>,
+}
+
+/// A compared case with its label maps, for pictures.
+#[derive(Debug)]
+pub(crate) struct Compared {
+    /// One entry, or one per slice.
+    pub scores: Vec<CaseScores>,
+    /// The reference's grid.
+    pub geometry: Geometry,
+    /// Canonical values of the reference and the prediction, `[D, H, W]`.
+    pub maps: [Vec<u16>; 2],
+}
+
+/// Reads and compares a pair.
+///
+/// # Errors
+///
+/// Files that cannot be read, grids that differ, labels that no class names.
+pub(crate) fn compare(pair: &Pair, classes: &Classes, measure: &Measure) -> Result<Compared> {
+    let (reference, prediction) = thread::scope(|scope| {
+        let reference = scope.spawn(|| read_labels(&pair.reference));
+        let prediction = read_labels(&pair.prediction);
+        (reference.join().unwrap_or_else(|panic| resume_unwind(panic)), prediction)
+    });
+    let (reference, prediction) = (reference?, prediction?);
+    warn(&pair.reference, &reference);
+    warn(&pair.prediction, &prediction);
+    check_grids(&reference.geometry, &prediction.geometry, measure)?;
+    let geometry = reference.geometry.clone();
+    let maps = [
+        classes.canonical(reference, &pair.reference)?,
+        classes.canonical(prediction, &pair.prediction)?,
+    ];
+    let scores = scores(pair, classes, measure, &geometry, [&maps[0], &maps[1]])?;
+    Ok(Compared { scores, geometry, maps })
+}
+
+/// Passes on what reading a file revealed.
+fn warn(path: &Path, labels: &Labels) {
+    for warning in &labels.warnings {
+        console::warn(&format!("{}: {warning}", path.display()));
+    }
+}
+
+/// Refuses grids of another shape or at another place.
+fn check_grids(reference: &Geometry, prediction: &Geometry, measure: &Measure) -> Result<()> {
+    let resample = "resample the prediction onto the reference's grid";
+    if reference.shape != prediction.shape {
+        let [[depth, height, width], [d, h, w]] = [reference.shape, prediction.shape];
+        return Err(Fault::Data(format!(
+            "prediction has {w}×{h}×{d} voxels but reference has {width}×{height}×{depth}; {resample}"
+        ))
+        .into());
+    }
+    let distance_mm = reference.max_corner_distance_mm(prediction);
+    match measure.geometry_tolerance_mm {
+        Some(tolerance_mm) if distance_mm > tolerance_mm => Err(Fault::Data(format!(
+            "the headers place a corner of prediction and reference {distance_mm:.2} mm apart              (at most {tolerance_mm} mm); {resample}, or give --trust-voxels if only a header is              wrong"
+        ))
+        .into()),
+        _ => Ok(()),
+    }
+}
+
+fn scores(
+    pair: &Pair,
+    classes: &Classes,
+    measure: &Measure,
+    geometry: &Geometry,
+    [reference, prediction]: [&[u16]; 2],
+) -> Result<Vec<CaseScores>> {
+    let values = classes.values([reference, prediction])?;
+    let mut options = Options::new(geometry.spacing_mm);
+    options.tolerances_mm.clone_from(&measure.tolerances_mm);
+    let [depth, height, width] = geometry.spacing_mm;
+    let entry = |slice: Option<usize>, results: &[ClassResult]| CaseScores {
+        case: pair.case.clone(),
+        slice,
+        reference: pair.reference.clone(),
+        prediction: pair.prediction.clone(),
+        spacing_mm: [width, height, depth],
+        classes: results
+            .iter()
+            .map(|result| {
+                (result.label, ClassScores::of(classes.name(result.label), result, measure))
+            })
+            .collect(),
+    };
+    Ok(match measure.extent {
+        Extent::Volume => {
+            let results = evaluate(prediction, reference, geometry.shape, &values, &options);
+            vec![entry(None, &results.context("cannot compare")?)]
+        }
+        Extent::Slice => {
+            let slices = evaluate_slices(prediction, reference, geometry.shape, &values, &options);
+            let slices = slices.context("cannot compare slice by slice")?;
+            slices.iter().enumerate().map(|(at, results)| entry(Some(at), results)).collect()
+        }
+    })
+}
+
+impl ClassScores {
+    fn of(name: String, result: &ClassResult, measure: &Measure) -> Self {
+        Self { name, result: result.clone(), tolerances_mm: measure.tolerances_mm.clone() }
+    }
+
+    /// Scores of a class that a case lacks on both sides; `None` if the measure makes no sense.
+    pub(super) fn absent(value: u16, name: String, measure: &Measure) -> Option<Self> {
+        let mut options = Options::new([1.0; 3]);
+        options.tolerances_mm.clone_from(&measure.tolerances_mm);
+        let background = [0_u16];
+        let results = evaluate(&background, &background, [1; 3], &[value], &options).ok()?;
+        Some(Self::of(name, results.first()?, measure))
+    }
+
+    /// Every metric under the name it has in reports.
+    pub(super) fn metrics(&self) -> Vec<(String, Metric)> {
+        let single = Metric::ALL.map(|metric| (metric.as_str().to_owned(), metric));
+        let tolerances = self.tolerances_mm.iter().enumerate();
+        let nsd = tolerances.map(|(at, tolerance)| (format!("nsd@{tolerance}"), Metric::Nsd(at)));
+        single.into_iter().chain(nsd).collect()
+    }
+}
+
+impl Serialize for ClassScores {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let result = &self.result;
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("name", &self.name)?;
+        map.serialize_entry("status", result.status.as_str())?;
+        for metric in Metric::ALL {
+            map.serialize_entry(metric.as_str(), &metric.of(result))?;
+        }
+        let tolerances = self.tolerances_mm.iter().map(ToString::to_string);
+        let nsd: serde_json::Map<_, _> =
+            tolerances.zip(result.nsd.iter().map(|value| json!(value))).collect();
+        map.serialize_entry("nsd", &nsd)?;
+        map.serialize_entry("volume_reference_mm3", &result.volume_reference_mm3)?;
+        map.serialize_entry("volume_prediction_mm3", &result.volume_prediction_mm3)?;
+        map.end()
+    }
+}
+
+impl CaseScores {
+    /// Mean Dice over the classes for which it is defined.
+    pub(crate) fn mean_dice(&self) -> Option<f64> {
+        let dice: Vec<f64> = self.classes.values().filter_map(|class| class.result.dice).collect();
+        (!dice.is_empty()).then(|| dice.iter().sum::<f64>() / dice.len() as f64)
+    }
+
+    /// The case's name, with the slice if there is one.
+    pub(crate) fn title(&self) -> String {
+        match self.slice {
+            Some(slice) => format!("{} slice {slice}", self.case),
+            None => self.case.clone(),
+        }
+    }
+}

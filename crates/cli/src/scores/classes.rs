@@ -1,0 +1,170 @@
+//! Which label values are compared, and what they are called.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use anyhow::{Result, anyhow};
+use duomo_data::{Dataset, LabelClass, LabelMap, Labels, UnknownLabels};
+
+use crate::exit::{Fault, usage};
+
+/// More label values than this are taken for a grey-level image.
+const CLASSES_MAX: usize = 255;
+
+/// How label values become classes.
+#[derive(Debug)]
+pub(crate) enum Classes {
+    /// Every value that occurs is a class of its own, 0 being the background.
+    Found,
+    /// Named classes.
+    Named {
+        /// In the order of class indices.
+        classes: Vec<LabelClass>,
+        /// From values to class indices.
+        map: LabelMap,
+    },
+}
+
+impl Classes {
+    /// Reads `--labels`: a data set by name or file, or a list such as `1=LV,2=myo,420+421=LAC`.
+    ///
+    /// # Errors
+    ///
+    /// A text that is neither, with an example.
+    pub(crate) fn parse(spec: Option<&str>) -> Result<Self> {
+        let Some(spec) = spec else { return Ok(Self::Found) };
+        if !spec.starts_with(|first: char| first.is_ascii_digit()) {
+            let dataset = Dataset::load(spec).map_err(|error| usage(&error.into()))?;
+            return Ok(Self::Named { map: dataset.label_map(), classes: dataset.labels });
+        }
+        let classes = spec
+            .split(',')
+            .map(class)
+            .collect::<Result<Vec<_>>>()
+            .map_err(|error| usage(&error.context(format!("--labels {spec}"))))?;
+        let mut seen = BTreeSet::new();
+        for value in classes.iter().flat_map(|class| &class.values) {
+            if !seen.insert(value) {
+                return Err(Fault::Usage(format!("--labels {spec}: {value} stands twice")).into());
+            }
+        }
+        let map = LabelMap::new(&classes, UnknownLabels::Background);
+        Ok(Self::Named { classes, map })
+    }
+
+    /// The label map with every class under its first value.
+    ///
+    /// # Errors
+    ///
+    /// A value that no class of a data set names.
+    pub(crate) fn canonical(&self, labels: Labels, path: &Path) -> Result<Vec<u16>> {
+        match self {
+            Self::Found => Ok(labels.values),
+            Self::Named { map, .. } => Ok(map.values(&map.classes(&labels, path)?)),
+        }
+    }
+
+    /// The values to compare two canonical label maps by, ascending if they were found.
+    ///
+    /// # Errors
+    ///
+    /// Too many values for label maps.
+    pub(crate) fn values(&self, maps: [&[u16]; 2]) -> Result<Vec<u16>> {
+        if let Self::Named { classes, .. } = self {
+            return Ok(classes.iter().map(|class| class.values[0]).collect());
+        }
+        let mut occurs = vec![false; usize::from(u16::MAX) + 1];
+        for &value in maps.into_iter().flatten() {
+            occurs[usize::from(value)] = true;
+        }
+        let values: Vec<u16> = (1..=u16::MAX).filter(|&value| occurs[usize::from(value)]).collect();
+        if values.len() > CLASSES_MAX {
+            return Err(Fault::Data(format!(
+                "{} different labels occur, so one of the files looks like an image; give two \
+                 label maps, or --labels",
+                values.len()
+            ))
+            .into());
+        }
+        Ok(values)
+    }
+
+    /// The name of a class by its first value.
+    pub(crate) fn name(&self, value: u16) -> String {
+        let named = match self {
+            Self::Found => None,
+            Self::Named { classes, .. } => classes.iter().find(|class| class.values[0] == value),
+        };
+        named.map_or_else(|| value.to_string(), |class| class.name.clone())
+    }
+
+    /// Class indices for pictures, and the names that go with them.
+    pub(crate) fn indices(&self, values: &[u16]) -> (BTreeMap<u16, u8>, Vec<String>) {
+        let indices = values.iter().copied().zip(1..=u8::MAX).collect();
+        (indices, values.iter().map(|&value| self.name(value)).collect())
+    }
+}
+
+/// One entry of a list: `1`, `1=LV` or `420+421=LAC`.
+fn class(entry: &str) -> Result<LabelClass> {
+    let (values, name) = entry.split_once('=').unwrap_or((entry, entry));
+    let value = |text: &str| match text.trim().parse::<u16>() {
+        Ok(value) if value > 0 => Ok(value),
+        _ => Err(anyhow!("`{text}` is no label in 1..=65535; give a list such as 1=LV,2=myo")),
+    };
+    let values = values.split('+').map(value).collect::<Result<_>>()?;
+    Ok(LabelClass { name: name.trim().to_owned(), values })
+}
+
+#[cfg(test)]
+mod tests {
+    use duomo_data::Geometry;
+
+    use super::*;
+
+    fn labels(values: &[u16]) -> Labels {
+        let geometry = Geometry::from_spacing([1, 1, values.len()], [1.0; 3]);
+        Labels { geometry, values: values.to_vec(), warnings: Vec::new() }
+    }
+
+    #[test]
+    fn lists_name_and_merge_values() {
+        let classes = Classes::parse(Some("500=LVC,420+421=LAC")).unwrap();
+
+        let canonical = classes.canonical(labels(&[0, 500, 421, 420, 9]), Path::new("a")).unwrap();
+
+        assert_eq!(canonical, [0, 500, 420, 420, 0]);
+        assert_eq!(classes.values([&canonical, &canonical]).unwrap(), [500, 420]);
+        assert_eq!(classes.name(420), "LAC");
+    }
+
+    #[test]
+    fn without_a_list_every_value_found_is_a_class() {
+        let classes = Classes::parse(None).unwrap();
+
+        assert_eq!(classes.values([&[0, 600, 200], &[0, 5, 200]]).unwrap(), [5, 200, 600]);
+        assert_eq!(classes.name(200), "200");
+    }
+
+    #[test]
+    fn entries_that_are_no_labels_are_named() {
+        let error = Classes::parse(Some("1=LV,0")).unwrap_err();
+
+        assert_eq!(
+            error.to_string(),
+            "--labels 1=LV,0: `0` is no label in 1..=65535; give a list such as 1=LV,2=myo"
+        );
+        assert_eq!(crate::exit::code_of(&error), 2);
+        let twice = Classes::parse(Some("1=LV,1=RV")).unwrap_err();
+        assert_eq!(twice.to_string(), "--labels 1=LV,1=RV: 1 stands twice");
+    }
+
+    #[test]
+    fn an_image_is_not_taken_for_a_label_map() {
+        let image: Vec<u16> = (0..300).collect();
+
+        let error = Classes::Found.values([&image, &image]).unwrap_err();
+
+        assert!(error.to_string().starts_with("299 different labels occur"), "{error}");
+    }
+}

@@ -1,0 +1,15 @@
+//! Scores of label maps: which files are compared, by which classes, and the report.
+
+mod case;
+mod classes;
+mod csv;
+mod pairs;
+mod report;
+mod text;
+
+pub(crate) use case::{CaseScores, Compared, Extent, Measure, compare};
+pub(crate) use classes::Classes;
+pub(crate) use csv::csv;
+pub(crate) use pairs::{Pair, pair, stem};
+pub(crate) use report::{Failure, Report};
+pub(crate) use text::text;

@@ -1,0 +1,132 @@
+//! Tables: aligned for the terminal, and as Markdown.
+
+use std::fmt::Write as _;
+
+/// Where the cells of a column stand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Align {
+    /// Words.
+    Left,
+    /// Numbers.
+    Right,
+}
+
+/// A table of texts.
+#[derive(Clone, Debug)]
+pub(crate) struct Table {
+    columns: Vec<(String, Align)>,
+    rows: Vec<Vec<String>>,
+}
+
+/// Shown where a value is undefined.
+pub(crate) const UNDEFINED: &str = "–";
+
+impl Table {
+    /// A table with the given headers and no row.
+    pub(crate) fn new(columns: &[(&str, Align)]) -> Self {
+        let columns = columns.iter().map(|&(title, align)| (title.to_owned(), align)).collect();
+        Self { columns, rows: Vec::new() }
+    }
+
+    /// Adds a row; missing cells stay empty, further ones are dropped.
+    pub(crate) fn push(&mut self, cells: impl IntoIterator<Item = String>) {
+        let mut row: Vec<_> = cells.into_iter().take(self.columns.len()).collect();
+        row.resize(self.columns.len(), String::new());
+        self.rows.push(row);
+    }
+
+    /// The table with columns two spaces apart and a rule below the headers.
+    pub(crate) fn aligned(&self) -> String {
+        let widths = self.widths();
+        let titles: Vec<_> = self.columns.iter().map(|(title, _)| title.clone()).collect();
+        let rule: Vec<_> = widths.iter().map(|&width| "─".repeat(width)).collect();
+        let mut text = String::new();
+        for row in [&titles, &rule].into_iter().chain(&self.rows) {
+            text.push_str(self.padded(row, &widths, "  ").trim_end());
+            text.push('\n');
+        }
+        text
+    }
+
+    /// The table as GitHub-flavoured Markdown, readable as it is too.
+    pub(crate) fn markdown(&self) -> String {
+        let widths: Vec<_> = self.widths().into_iter().map(|width| width.max(3)).collect();
+        let titles: Vec<_> = self.columns.iter().map(|(title, _)| title.clone()).collect();
+        let dashes = |((_, align), &width): (&(String, Align), &usize)| match align {
+            Align::Left => "-".repeat(width),
+            Align::Right => "-".repeat(width - 1) + ":",
+        };
+        let rule: Vec<_> = self.columns.iter().zip(&widths).map(dashes).collect();
+        let mut text = String::new();
+        for row in [&titles, &rule].into_iter().chain(&self.rows) {
+            let _ = writeln!(text, "| {} |", self.padded(row, &widths, " | "));
+        }
+        text
+    }
+
+    fn widths(&self) -> Vec<usize> {
+        let length = |text: &String| text.chars().count();
+        let widest = |column: usize| self.rows.iter().map(|row| length(&row[column])).max();
+        let titles = self.columns.iter().enumerate();
+        titles.map(|(index, (title, _))| widest(index).unwrap_or(0).max(length(title))).collect()
+    }
+
+    fn padded(&self, row: &[String], widths: &[usize], between: &str) -> String {
+        let cells = row.iter().zip(&self.columns).zip(widths);
+        let padded = cells.map(|((cell, (_, align)), &width)| match align {
+            Align::Left => format!("{cell:<width$}"),
+            Align::Right => format!("{cell:>width$}"),
+        });
+        padded.collect::<Vec<_>>().join(between)
+    }
+}
+
+/// A number with the given decimals, or [`UNDEFINED`].
+pub(crate) fn number(value: Option<f64>, decimals: usize) -> String {
+    value.map_or_else(|| UNDEFINED.to_owned(), |value| format!("{value:.decimals$}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use expect_test::expect;
+
+    use super::*;
+
+    fn example() -> Table {
+        let mut table = Table::new(&[("class", Align::Left), ("Dice", Align::Right)]);
+        table.push(["LV".into(), number(Some(0.9123), 3)]);
+        table.push(["myocardium".into(), number(None, 3)]);
+        table
+    }
+
+    #[test]
+    fn columns_align_and_lines_have_no_trailing_space() {
+        expect![[r"
+            class        Dice
+            ──────────  ─────
+            LV          0.912
+            myocardium      –
+        "]]
+        .assert_eq(&example().aligned());
+    }
+
+    #[test]
+    fn markdown_marks_number_columns() {
+        expect![[r"
+            | class      |  Dice |
+            | ---------- | ----: |
+            | LV         | 0.912 |
+            | myocardium |     – |
+        "]]
+        .assert_eq(&example().markdown());
+    }
+
+    #[test]
+    fn short_rows_are_filled_and_long_ones_cut() {
+        let mut table = Table::new(&[("a", Align::Left), ("b", Align::Left)]);
+        table.push(["1".into()]);
+        table.push(["1".into(), "2".into(), "3".into()]);
+
+        assert_eq!(table.aligned(), "a  b\n─  ─\n1\n1  2\n");
+    }
+}

@@ -1,0 +1,235 @@
+//! `duomo evaluate`: compares label maps with references.
+
+use std::cmp::Ordering;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result, ensure};
+use duomo_data::{Preparation, read_image};
+use duomo_metrics::Penalty;
+
+use crate::console;
+use crate::exit::Outcome;
+use crate::pictures::{CaseView, Row, Volumes, png, reversed_axes, sheet, telling_slice};
+use crate::scores::{
+    CaseScores, Classes, Compared, Extent, Failure, Measure, Pair, Report, compare, csv, pair,
+    stem, text,
+};
+use crate::table::{Table, number};
+
+/// Arguments of `duomo evaluate`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    /// Label map drawn by an expert, or a folder of them.
+    #[arg(long, value_name = "PATH")]
+    reference: PathBuf,
+    /// Label map to be judged, or a folder of them with the same file names.
+    #[arg(long, value_name = "PATH")]
+    prediction: PathBuf,
+    /// Classes: a data set (mscmr, mmwhs, a .toml file) or a list such as 1=LV,2=myo,420+421=LAC;
+    /// every label that occurs if left out.
+    #[arg(long, value_name = "SPEC")]
+    labels: Option<String>,
+    /// Tolerances of the normalised surface distance.
+    #[arg(long, value_name = "MM", value_delimiter = ',', default_values_t = [1.0, 2.0])]
+    tolerances: Vec<f64>,
+    /// What a missed or spurious class counts as in the means: nothing, the image's diagonal, or a
+    /// distance in mm (0 for ratios).
+    #[arg(long, value_name = "none|worst-case|MM", default_value = "none", value_parser = penalty)]
+    penalty: Penalty,
+    /// Compare every slice along the file's last axis on its own, in 2D.
+    #[arg(long)]
+    per_slice: bool,
+    /// Compare voxel by voxel even if the headers put the files at different places.
+    #[arg(long)]
+    trust_voxels: bool,
+    /// Write JSON to a file, or to stdout instead of the tables with `-`.
+    #[arg(long, value_name = "FILE", num_args = 0..=1, default_missing_value = "-")]
+    json: Option<String>,
+    /// Write CSV, one line per case, class and metric.
+    #[arg(long, value_name = "FILE")]
+    csv: Option<PathBuf>,
+    /// Print the tables as Markdown.
+    #[arg(long)]
+    markdown: bool,
+    /// Write one picture per case and an overview, worst case first, into this folder.
+    #[arg(long, value_name = "DIR")]
+    pictures: Option<PathBuf>,
+    /// Image, or folder of images named like the label maps, to draw below them.
+    #[arg(long, value_name = "PATH", requires = "pictures")]
+    images: Option<PathBuf>,
+}
+
+/// Compares every pair and prints the report.
+///
+/// # Errors
+///
+/// Paths that cannot be paired; for two files also whatever is wrong with them. In a folder a
+/// faulty case is listed and the others are compared.
+pub(crate) fn run(arguments: &Arguments) -> Result<Outcome> {
+    let classes = Classes::parse(arguments.labels.as_deref())?;
+    let measure = arguments.measure();
+    let pairing = pair(&arguments.reference, &arguments.prediction)?;
+    for path in &pairing.unreferenced {
+        console::warn(&format!("{} has no reference of the same name", path.display()));
+    }
+    let mut failures: Vec<_> = pairing.unpredicted.iter().map(|path| unpredicted(path)).collect();
+    let (mut cases, mut rows) = (Vec::new(), Vec::new());
+    for pair in &pairing.pairs {
+        match one(arguments, pair, &classes, &measure) {
+            Ok((scores, row)) => {
+                cases.extend(scores);
+                rows.extend(row);
+            }
+            Err(error) if arguments.reference.is_file() => {
+                return Err(error.context(format!("cannot evaluate case {}", pair.case)));
+            }
+            Err(error) => failures.push(failed(pair, &error)),
+        }
+    }
+    for failure in &failures {
+        console::fail(&format!("case {}: {}", failure.case, failure.error));
+    }
+    if let Some(folder) = &arguments.pictures {
+        write_overview(folder, rows)?;
+    }
+    write(arguments, &Report::new(cases, failures, &classes, &measure, arguments.penalty))
+}
+
+impl Arguments {
+    fn measure(&self) -> Measure {
+        Measure {
+            tolerances_mm: self.tolerances.clone(),
+            extent: if self.per_slice { Extent::Slice } else { Extent::Volume },
+            geometry_tolerance_mm: (!self.trust_voxels).then_some(Preparation::TOLERANCE_MM),
+        }
+    }
+}
+
+fn write(arguments: &Arguments, report: &Report) -> Result<Outcome> {
+    if let Some(path) = &arguments.csv {
+        console::write_file(path, csv(report).as_bytes())?;
+    }
+    if let Some(target) = &arguments.json {
+        console::print_json(report, target)?;
+    }
+    if arguments.json.as_deref() != Some("-") {
+        let render = if arguments.markdown { Table::markdown } else { Table::aligned };
+        console::print(&text(report, render))?;
+    }
+    Ok(if report.failures.is_empty() { Outcome::Done } else { Outcome::SomeFailed })
+}
+
+/// A picture row with the mean Dice it is sorted by.
+type Scored = (Option<f64>, Row, Vec<String>);
+
+fn one(
+    arguments: &Arguments,
+    pair: &Pair,
+    classes: &Classes,
+    measure: &Measure,
+) -> Result<(Vec<CaseScores>, Option<Scored>)> {
+    let compared = compare(pair, classes, measure)?;
+    let Some(folder) = &arguments.pictures else { return Ok((compared.scores, None)) };
+    let image =
+        arguments.images.as_deref().map(|images| image_of(images, &pair.case)).transpose()?;
+    let (row, names) = picture(&pair.case, &compared, classes, image.as_deref())?;
+    let picture = sheet(std::slice::from_ref(&row), &names);
+    save(&folder.join(format!("{}.png", pair.case)), &picture)?;
+    let score = compared.scores.first().and_then(CaseScores::mean_dice);
+    Ok((compared.scores, Some((score, row, names))))
+}
+
+fn unpredicted(reference: &Path) -> Failure {
+    Failure {
+        case: stem(reference).unwrap_or_default(),
+        reference: reference.to_owned(),
+        prediction: None,
+        error: format!("{} has no prediction of the same name", reference.display()),
+    }
+}
+
+fn failed(pair: &Pair, error: &anyhow::Error) -> Failure {
+    Failure {
+        case: pair.case.clone(),
+        reference: pair.reference.clone(),
+        prediction: Some(pair.prediction.clone()),
+        error: format!("{error:#}"),
+    }
+}
+
+fn penalty(text: &str) -> Result<Penalty, String> {
+    match text {
+        "none" => Ok(Penalty::None),
+        "worst-case" => Ok(Penalty::WorstCase),
+        distance => match distance.parse::<f64>() {
+            Ok(mm) if mm.is_finite() && mm >= 0.0 => Ok(Penalty::Fixed(mm)),
+            _ => Err("expected none, worst-case or a distance in mm".to_owned()),
+        },
+    }
+}
+
+/// The image of a case: the file itself, or the one of that name in a folder.
+fn image_of(images: &Path, case: &str) -> Result<PathBuf> {
+    if images.is_file() {
+        return Ok(images.to_owned());
+    }
+    let names = [".nii.gz", ".nii"].map(|extension| images.join(format!("{case}{extension}")));
+    let found = names.into_iter().find(|path| path.is_file());
+    found.with_context(|| format!("{} holds no image named like {case}", images.display()))
+}
+
+fn picture(
+    case: &str,
+    compared: &Compared,
+    classes: &Classes,
+    image: Option<&Path>,
+) -> Result<(Row, Vec<String>)> {
+    let image = image.map(read_image).transpose()?;
+    if let Some(image) = &image {
+        ensure!(
+            image.geometry.shape == compared.geometry.shape,
+            "image and label maps of case {case} differ in shape; leave --images out"
+        );
+    }
+    let [reference, prediction] = &compared.maps;
+    let values = classes.values([reference, prediction])?;
+    let (index_of, names) = classes.indices(&values);
+    let indices = |map: &[u16]| -> Vec<u8> {
+        map.iter().map(|value| index_of.get(value).copied().unwrap_or(0)).collect()
+    };
+    let (reference, prediction) = (indices(reference), indices(prediction));
+    let volumes = Volumes {
+        shape: compared.geometry.shape,
+        spacing_mm: compared.geometry.spacing_mm,
+        reversed: reversed_axes(&compared.geometry.affine),
+        image: image.as_ref().map(|image| image.voxels.as_slice()),
+        reference: Some(&reference),
+        prediction: &prediction,
+    };
+    let slice = telling_slice(&volumes);
+    let caption = format!("{case}  slice {} of {}", slice + 1, volumes.shape[0]);
+    let score = compared.scores.first().map(dice_of_classes).unwrap_or_default();
+    Ok((Row::draw(&CaseView { caption, score, volumes, slice }), names))
+}
+
+fn dice_of_classes(scores: &CaseScores) -> String {
+    let classes = scores.classes.values();
+    let dice = classes.map(|class| format!("{} {}", class.name, number(class.result.dice, 3)));
+    format!("Dice  {}", dice.collect::<Vec<_>>().join("  "))
+}
+
+/// All rows, worst mean Dice first; a row without one comes before.
+fn write_overview(folder: &Path, mut rows: Vec<Scored>) -> Result<()> {
+    rows.sort_by(|(one, ..), (other, ..)| one.partial_cmp(other).unwrap_or(Ordering::Equal));
+    let names = rows.iter().map(|(.., names)| names).max_by_key(|names| names.len());
+    let names = names.cloned().unwrap_or_default();
+    let rows: Vec<Row> = rows.into_iter().map(|(_, row, _)| row).collect();
+    if rows.len() > 1 {
+        save(&folder.join("overview.png"), &sheet(&rows, &names))?;
+    }
+    Ok(())
+}
+
+fn save(path: &Path, picture: &image::RgbImage) -> Result<()> {
+    console::write_file(path, &png(picture)?)
+}

@@ -1,0 +1,57 @@
+//! One file per verb: its arguments and what it does.
+
+use anyhow::Result;
+use clap::Subcommand;
+
+use crate::exit::Outcome;
+
+mod check;
+mod doctor;
+mod evaluate;
+mod phantom;
+mod predict;
+mod train;
+
+/// What `duomo` can be asked to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Verb {
+    /// Write a synthetic data set in the official layout, as NIfTI.
+    Phantom(phantom::Arguments),
+    /// List what a data folder holds, and every fault with its remedy.
+    Check(check::Arguments),
+    /// Train one method on one data set and test it.
+    Train(train::Arguments),
+    /// Segment images with a trained model.
+    Predict(predict::Arguments),
+    /// Compare predictions with references: every metric, every class.
+    Evaluate(evaluate::Arguments),
+    /// Say what this build and this machine can do.
+    Doctor(doctor::Arguments),
+}
+
+/// Runs a verb.
+///
+/// # Errors
+///
+/// Whatever kept the verb from its work as a whole; see [`crate::exit::code_of`].
+pub(crate) fn run(verb: &Verb) -> Result<Outcome> {
+    match verb {
+        Verb::Phantom(arguments) => phantom::run(arguments),
+        Verb::Check(arguments) => check::run(arguments),
+        Verb::Train(arguments) => train::run(arguments),
+        Verb::Predict(arguments) => predict::run(arguments),
+        Verb::Evaluate(arguments) => evaluate::run(arguments),
+        Verb::Doctor(arguments) => doctor::run(arguments),
+    }
+}
+
+/// Reads `--device`: this build computes on the CPU.
+fn device(text: &str) -> Result<String, String> {
+    match text {
+        "cpu" => Ok(text.to_owned()),
+        cuda if cuda == "cuda" || cuda.starts_with("cuda:") => {
+            Err("this build has no CUDA; give cpu".to_owned())
+        }
+        _ => Err("expected cpu, cuda or cuda:i".to_owned()),
+    }
+}

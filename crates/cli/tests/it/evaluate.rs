@@ -1,0 +1,207 @@
+//! `duomo evaluate` on masks whose scores other tools have computed.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use duomo_data::{Geometry, write_labels};
+use expect_test::expect;
+
+use crate::{code, duomo, json, mask, stderr, stdout};
+
+fn p001(extra: &[&str]) -> std::process::Output {
+    let (reference, prediction) = (mask("p001_ref.nii.gz"), mask("p001_pred.nii.gz"));
+    let pair = ["evaluate", "--reference", &reference, "--prediction", &prediction];
+    duomo(&[&pair, extra].concat())
+}
+
+/// A 1 × 4 × 4 label map at `x_mm`, with one row of `label`.
+fn write(path: &Path, label: u16, x_mm: f64) {
+    let affine = [[1.0, 0.0, 0.0, x_mm], [0.0, 1.0, 0.0, 0.0], [0.0, 0.0, 5.0, 0.0]];
+    let mut values = [0; 16];
+    values[4..8].fill(label);
+    write_labels(path, &Geometry::from_affine([1, 4, 4], affine), &values)
+        .expect("the folder is writable");
+}
+
+fn evaluate(reference: &Path, prediction: &Path, extra: &[&str]) -> std::process::Output {
+    let paths = [reference, prediction].map(|path| path.to_str().expect("UTF-8"));
+    let pair = ["evaluate", "--reference", paths[0], "--prediction", paths[1]];
+    duomo(&[&pair, extra].concat())
+}
+
+#[test]
+fn json_holds_every_metric_of_every_class() {
+    let output = p001(&["--labels", "1=LV", "--json", "-"]);
+
+    assert_eq!(code(&output), Some(0), "{}", stderr(&output));
+    let report = json(&output);
+    assert_eq!(report["schema"], "duomo.evaluate/1");
+    let case = &report["cases"][0];
+    assert_eq!(case["case"], "p001_pred");
+    assert_eq!(case["spacing_mm"][0], 0.5);
+    let class = &case["classes"]["1"];
+    assert_eq!((&class["name"], &class["status"]), (&"LV".into(), &"ok".into()));
+    // Values of medpy, MONAI and scipy in tests/fixtures/metrics/cases.json.
+    for (metric, expected) in [
+        ("dice", 0.813_758_768_952_251_6),
+        ("jaccard", 0.685_997_710_797_405_6),
+        ("sensitivity", 0.706_205_813_040_062_8),
+        ("precision", 0.959_957_287_773_625_2),
+        ("specificity", 0.997_777_250_903_918),
+        ("hausdorff_mm", 1.900_000_007_529_008),
+        ("hausdorff95_mm", 1.5),
+        ("hausdorff95_pooled_mm", 1.300_000_044_015_737_8),
+        ("assd_mm", 0.568_015_427_043_437),
+        ("masd_mm", 0.560_786_995_623_496_9),
+        ("volume_reference_mm3", 763.800_030_350_685_1),
+        ("volume_prediction_mm3", 561.900_022_327_899_9),
+    ] {
+        let value = class[metric].as_f64().unwrap_or(f64::NAN);
+        assert!((value - expected).abs() <= 1e-9 * expected, "{metric}: {value} {expected}");
+    }
+    assert!((class["nsd"]["1"].as_f64().unwrap() - 0.849_898_580_121_703_8).abs() < 1e-9);
+    assert_eq!(class["nsd"]["2"], 1.0);
+    assert_eq!(report["mean"]["1"]["dice"]["n"], 1);
+    assert_eq!(report["mean"]["1"]["dice"]["sd"], 0.0);
+    assert_eq!(report["counts"]["1"]["absent-both"], 0);
+}
+
+#[test]
+fn tables_are_aligned_or_markdown() {
+    expect![[r"
+        case       class  status   Dice  HD95 mm  HD mm  ASSD mm  volume ml  reference ml
+        ─────────  ─────  ──────  ─────  ───────  ─────  ───────  ─────────  ────────────
+        p001_pred  LV     ok      0.814     1.50   1.90     0.57       0.56          0.76
+    "]]
+    .assert_eq(&stdout(&p001(&["--labels", "1=LV"])));
+    assert!(stdout(&p001(&["--markdown"])).starts_with("| case      | class | status |"));
+}
+
+#[test]
+fn csv_has_one_line_per_metric() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("new/scores.csv");
+
+    let output = p001(&["--csv", path.to_str().unwrap()]);
+
+    assert_eq!(code(&output), Some(0), "{}", stderr(&output));
+    let text = fs::read_to_string(&path).unwrap();
+    let mut lines = text.lines();
+    assert_eq!(lines.next(), Some("case,slice,label,class,status,metric,value,unit"));
+    assert!(text.contains("\np001_pred,,1,1,ok,hausdorff95_mm,1.5,mm\n"), "{text}");
+}
+
+#[test]
+fn grids_at_different_places_are_refused_unless_voxels_are_trusted() {
+    let folder = tempfile::tempdir().unwrap();
+    let (reference, prediction) = (folder.path().join("r.nii.gz"), folder.path().join("p.nii.gz"));
+    write(&reference, 1, 0.0);
+    write(&prediction, 1, 7.5);
+
+    let refused = evaluate(&reference, &prediction, &[]);
+    let trusted = evaluate(&reference, &prediction, &["--trust-voxels", "--json"]);
+
+    assert_eq!(code(&refused), Some(3));
+    expect![[r"
+        error: cannot evaluate case p: the headers place a corner of prediction and reference 7.50 mm apart (at most 1 mm); resample the prediction onto the reference's grid, or give --trust-voxels if only a header is wrong
+    "]]
+    .assert_eq(&stderr(&refused));
+    assert_eq!(json(&trusted)["cases"][0]["classes"]["1"]["dice"], 1.0);
+}
+
+#[test]
+fn folders_go_on_after_a_faulty_case_and_exit_with_4() {
+    let folder = tempfile::tempdir().unwrap();
+    let sides = ["reference", "prediction"].map(|side| folder.path().join(side));
+    for side in &sides {
+        fs::create_dir(side).unwrap();
+    }
+    for (case, labels) in [("a", [1, 1]), ("b", [2, 1])] {
+        for (side, label) in sides.iter().zip(labels) {
+            write(&side.join(format!("{case}.nii.gz")), label, 0.0);
+        }
+    }
+    write(&sides[0].join("lost.nii.gz"), 1, 0.0);
+    fs::write(sides[0].join("torn.nii.gz"), "").unwrap();
+    write(&sides[1].join("torn.nii.gz"), 1, 0.0);
+
+    let output = evaluate(&sides[0], &sides[1], &["--json"]);
+
+    assert_eq!(code(&output), Some(4), "{}", stderr(&output));
+    let report = json(&output);
+    assert_eq!(report["cases"].as_array().unwrap().len(), 2);
+    let failures = report["failures"].as_array().unwrap();
+    let failed: Vec<_> = failures.iter().map(|failure| failure["case"].as_str().unwrap()).collect();
+    assert_eq!(failed, ["lost", "torn"]);
+    // Case a has no class 2 on either side and still counts.
+    assert_eq!(report["counts"]["2"]["missed"], 1);
+    assert_eq!(report["counts"]["2"]["absent-both"], 1);
+    assert_eq!(report["counts"]["1"]["spurious"], 1);
+    assert_eq!(report["mean"]["1"]["hausdorff_mm"]["n"], 1);
+    assert_eq!(report["cases"][1]["classes"]["2"]["hausdorff_mm"], serde_json::Value::Null);
+}
+
+#[test]
+fn a_penalty_counts_misses_in_the_means() {
+    let folder = tempfile::tempdir().unwrap();
+    let (reference, prediction) = (folder.path().join("r.nii.gz"), folder.path().join("p.nii.gz"));
+    write(&reference, 1, 0.0);
+    write(&prediction, 2, 0.0);
+
+    let output = evaluate(&reference, &prediction, &["--penalty", "50", "--json"]);
+
+    assert_eq!(json(&output)["mean"]["1"]["hausdorff_mm"]["mean"], 50.0);
+    assert_eq!(json(&output)["cases"][0]["classes"]["1"]["hausdorff_mm"], serde_json::Value::Null);
+    let wrong = evaluate(&reference, &prediction, &["--penalty", "much"]);
+    assert_eq!(code(&wrong), Some(2));
+}
+
+#[test]
+fn slices_are_evaluated_on_their_own() {
+    let output = p001(&["--per-slice", "--json"]);
+
+    let report = json(&output);
+    assert_eq!(report["cases"].as_array().unwrap().len(), 24);
+    assert_eq!(report["cases"][3]["slice"], 3);
+}
+
+#[test]
+fn pictures_are_written_beside_the_scores() {
+    let folder = tempfile::tempdir().unwrap();
+
+    let output = p001(&["--pictures", folder.path().to_str().unwrap()]);
+
+    assert_eq!(code(&output), Some(0), "{}", stderr(&output));
+    let picture = fs::read(folder.path().join("p001_pred.png")).unwrap();
+    assert!(picture.starts_with(b"\x89PNG"));
+}
+
+#[test]
+fn a_file_and_a_folder_are_wrong_usage_and_a_missing_file_is_bad_data() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("a.nii.gz");
+    write(&file, 1, 0.0);
+
+    assert_eq!(code(&evaluate(&file, folder.path(), &[])), Some(2));
+    let missing = evaluate(&file, &folder.path().join("b.nii.gz"), &[]);
+    assert_eq!(code(&missing), Some(3));
+    assert!(stderr(&missing).contains("b.nii.gz does not exist"), "{}", stderr(&missing));
+}
+
+#[test]
+fn a_closed_pipe_is_no_failure() {
+    let (reference, prediction) = (mask("p001_ref.nii.gz"), mask("p001_pred.nii.gz"));
+    let mut child = Command::new(env!("CARGO_BIN_EXE_duomo"))
+        .args(["evaluate", "--reference", &reference, "--prediction", &prediction])
+        .args(["--per-slice", "--json"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+
+    let output = child.wait_with_output().unwrap();
+
+    assert_eq!((code(&output), stderr(&output).as_str()), (Some(0), ""));
+}

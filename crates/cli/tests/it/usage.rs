@@ -1,0 +1,109 @@
+//! Wrong arguments: exit code 2 and a message that says what would be right.
+
+use expect_test::expect;
+
+use crate::{code, duomo, json, stderr, stdout};
+
+const TRAIN: [&str; 9] =
+    ["train", "--dataset", "mscmr", "--schedule", "quick", "--data", "nowhere", "--out", "never"];
+
+fn train(extra: &[&str]) -> std::process::Output {
+    duomo(&[&TRAIN, extra].concat())
+}
+
+#[test]
+fn without_a_verb_the_verbs_are_listed() {
+    let output = duomo(&[]);
+
+    assert_eq!(code(&output), Some(2));
+    let text = stderr(&output);
+    for verb in ["phantom", "check", "train", "predict", "evaluate", "doctor"] {
+        assert!(text.contains(verb), "{verb}: {text}");
+    }
+    assert_eq!(stdout(&output), "");
+}
+
+#[test]
+fn help_and_version_are_results() {
+    for arguments in [&["--help"][..], &["--version"], &["train", "--help"]] {
+        let output = duomo(arguments);
+        assert_eq!(code(&output), Some(0), "{arguments:?}");
+        assert!(!output.stdout.is_empty() && output.stderr.is_empty(), "{arguments:?}");
+    }
+}
+
+#[test]
+fn an_unknown_verb_is_corrected() {
+    let output = duomo(&["evalute"]);
+
+    assert_eq!(code(&output), Some(2));
+    assert!(stderr(&output).contains("'evaluate'"), "{}", stderr(&output));
+}
+
+#[test]
+fn unknown_methods_list_the_known_ones() {
+    let output = train(&["--method", "cas"]);
+
+    assert_eq!(code(&output), Some(2));
+    expect![[r"
+        error: unknown method `cas`; known are single, ummkd, joint, msbn, affinity, csa, or give the path of a .toml file
+    "]]
+    .assert_eq(&stderr(&output));
+}
+
+#[test]
+fn unknown_data_sets_and_modalities_are_named() {
+    let dataset = duomo(&["check", "mscrm", "--data", "nowhere"]);
+    let modality = train(&["--method", "csa", "--modalities", "LGE,PET"]);
+
+    assert_eq!((code(&dataset), code(&modality)), (Some(2), Some(2)));
+    assert!(stderr(&dataset).contains("mscrm") && stderr(&dataset).contains("`mscmr`"));
+    assert!(stderr(&modality).contains("PET") && stderr(&modality).contains("bSSFP"));
+}
+
+#[test]
+fn folds_are_counted_from_zero() {
+    let output = train(&["--method", "csa", "--fold", "5/5"]);
+
+    assert_eq!(code(&output), Some(2));
+    assert!(stderr(&output).contains("expected K/N with K below N, counted from 0, such as 0/5"));
+}
+
+#[test]
+fn a_build_without_cuda_says_so() {
+    let output = train(&["--method", "csa", "--device", "cuda:0"]);
+
+    assert_eq!(code(&output), Some(2));
+    assert!(stderr(&output).contains("this build has no CUDA; give cpu"), "{}", stderr(&output));
+}
+
+#[test]
+fn misspelt_keys_are_named() {
+    let output = train(&["--method", "csa", "--set", "schedule.stepz=3"]);
+
+    assert_eq!(code(&output), Some(2));
+    assert!(stderr(&output).contains("stepz"), "{}", stderr(&output));
+}
+
+#[test]
+fn a_missing_data_folder_is_bad_data_and_leaves_no_run_without_reason() {
+    let folder = tempfile::tempdir().unwrap();
+    let missing = folder.path().join("scans");
+
+    let output = duomo(&["check", "mscmr", "--data", missing.to_str().unwrap()]);
+
+    assert_eq!(code(&output), Some(3));
+    assert!(stderr(&output).contains("scans"), "{}", stderr(&output));
+}
+
+#[test]
+fn the_doctor_answers_in_both_forms() {
+    let (text, data) = (duomo(&["doctor"]), duomo(&["doctor", "--json"]));
+
+    assert!(stdout(&text).contains("threads") && stdout(&text).contains("not in this build"));
+    let data = json(&data);
+    assert_eq!(data["schema"], "duomo.doctor/1");
+    assert_eq!(data["cuda"], false);
+    assert!(data["threads"].as_u64().is_some_and(|threads| threads > 0));
+    assert!(data["methods"].as_array().is_some_and(|methods| methods.len() == 6));
+}

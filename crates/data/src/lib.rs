@@ -1,0 +1,33 @@
+//! How scanner files become unpaired batches: NIfTI, geometry, discovery, preparation, sampling.
+//!
+//! Volumes are `[D, H, W]`, row-major, with `W` along the first axis of the NIfTI file. Everything
+//! that leaves this crate is a plain `Vec` with its shape; no tensor library is involved.
+
+#![forbid(unsafe_code)]
+
+mod atomic;
+mod augment;
+mod dataset;
+mod discover;
+mod error;
+mod nifti;
+mod prepare;
+mod random;
+mod sampler;
+mod split;
+
+pub use self::nifti::{
+    Geometry, Image, Labels, NiftiFault, read_image, read_labels, write_image, write_image_i16,
+    write_labels,
+};
+pub use atomic::atomic_write;
+pub use augment::{Augmentation, AugmentationKey};
+pub use dataset::{Dataset, LabelClass, LabelMap, ModalityFiles, UnknownLabels};
+pub use discover::{Case, Discovery, LeftOut, Reason, discover};
+pub use error::Error;
+pub use prepare::{
+    CropCentre, GeometryCheck, LabelResampling, Placement, Plane, PlaneBox, Preparation,
+    PreparedCase, prepare, prepare_all, prepare_volume,
+};
+pub use sampler::{Batch, Sampler, SliceId, slices_of};
+pub use split::{Split, SplitOptions, split};

@@ -1,0 +1,99 @@
+//! gzip in memory: libdeflate where it applies, a stream decoder where it does not.
+//!
+//! libdeflate needs the size of the result beforehand and reads one member only. The stream decoder
+//! is slower, takes any number of members, grows with the data that is really there, and says what
+//! is wrong with a damaged file, so it also has the last word.
+
+use std::io::{self, Read};
+
+use flate2::bufread::GzDecoder;
+use libdeflater::{CompressionLvl, Compressor, Decompressor};
+
+use super::fault::NiftiFault;
+
+/// Bytes behind the last voxel that are tolerated, since some writers pad their files.
+const PADDING_MAX: usize = 1 << 20;
+
+/// A header may ask for this many times the packed size before any of it is unpacked. Beyond that
+/// (large empty label maps, or lies) memory grows with the data found.
+const TRUSTED_RATIO: usize = 64;
+
+/// True if the bytes start like a gzip member.
+pub(super) fn is_gzip(bytes: &[u8]) -> bool {
+    bytes.starts_with(&[0x1f, 0x8b])
+}
+
+/// Unpacks at most the first `length` bytes.
+pub(super) fn unpack_head(packed: &[u8], length: usize) -> Result<Vec<u8>, NiftiFault> {
+    stream(packed, length).map_err(damaged)
+}
+
+/// Unpacks everything, knowing that `declared` bytes are needed.
+///
+/// # Errors
+///
+/// - [`NiftiFault::Gzip`] if the stream is cut short, corrupt or fails its checksum
+/// - [`NiftiFault::Truncated`], [`NiftiFault::Overlong`] if the size is not the declared one
+pub(super) fn unpack(packed: &[u8], declared: usize) -> Result<Vec<u8>, NiftiFault> {
+    match unpack_one_member(packed, declared) {
+        Some(unpacked) => Ok(unpacked),
+        None => unpack_members(packed, declared),
+    }
+}
+
+/// The fast path: `None` if it does not apply, for whatever reason.
+pub(super) fn unpack_one_member(packed: &[u8], declared: usize) -> Option<Vec<u8>> {
+    let capacity = declared.checked_add(PADDING_MAX)?;
+    if declared / TRUSTED_RATIO > packed.len() {
+        return None;
+    }
+    let mut unpacked = vec![0; capacity];
+    let length = Decompressor::new().gzip_decompress(packed, &mut unpacked).ok()?;
+    unpacked.truncate(length);
+    (length >= declared).then_some(unpacked)
+}
+
+/// The slow path, which also finds out what is wrong.
+pub(super) fn unpack_members(packed: &[u8], declared: usize) -> Result<Vec<u8>, NiftiFault> {
+    let limit = declared.saturating_add(PADDING_MAX);
+    let unpacked = stream(packed, limit.saturating_add(1)).map_err(damaged)?;
+    if unpacked.len() > limit {
+        return Err(NiftiFault::Overlong { declared });
+    }
+    if unpacked.len() < declared {
+        return Err(NiftiFault::Truncated { declared, held: unpacked.len() });
+    }
+    Ok(unpacked)
+}
+
+/// Packs bytes as one gzip member without a time stamp, so the same bytes give the same file.
+pub(super) fn pack(bytes: &[u8]) -> Vec<u8> {
+    let mut compressor = Compressor::new(CompressionLvl::default());
+    let mut packed = vec![0; compressor.gzip_compress_bound(bytes.len())];
+    let length = compressor
+        .gzip_compress(bytes, &mut packed)
+        .expect("the buffer has the size that libdeflate asks for");
+    packed.truncate(length);
+    packed
+}
+
+/// Unpacks member after member until `limit` bytes; what follows the last member is ignored, as
+/// gzip itself does.
+fn stream(mut packed: &[u8], limit: usize) -> io::Result<Vec<u8>> {
+    let mut unpacked = Vec::new();
+    while is_gzip(packed) && unpacked.len() < limit {
+        let mut member = GzDecoder::new(packed).take((limit - unpacked.len()) as u64);
+        member.read_to_end(&mut unpacked)?;
+        packed = member.into_inner().into_inner();
+    }
+    Ok(unpacked)
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "this is what map_err hands over")]
+fn damaged(error: io::Error) -> NiftiFault {
+    let reason = match error.kind() {
+        io::ErrorKind::UnexpectedEof => "it ends too early".to_owned(),
+        _ => error.to_string(),
+    };
+    NiftiFault::Gzip { reason }
+}

@@ -1,0 +1,197 @@
+use proptest::prelude::*;
+
+use super::*;
+use crate::{Mode, evaluate};
+
+/// Two masks of one shape, with a spacing to measure them by.
+#[derive(Clone, Debug)]
+struct Case {
+    shape: [usize; 3],
+    spacing_mm: [f64; 3],
+    prediction: Vec<u8>,
+    reference: Vec<u8>,
+}
+
+impl Case {
+    fn fast(&self, spacing_mm: [f64; 3], mode: Mode) -> Option<SurfaceDistances> {
+        let options = Options { mode, ..Options::new(spacing_mm) };
+        surface_distances(&self.prediction, &self.reference, self.shape, 1, &options).unwrap()
+    }
+
+    fn plain(&self, spacing_mm: [f64; 3], mode: Mode) -> Option<SurfaceDistances> {
+        let masks = [&self.prediction, &self.reference]
+            .map(|map| map.iter().map(|&value| value == 1).collect::<Vec<_>>());
+        reference::surface_distances(&masks[0], &masks[1], self.shape, spacing_mm, mode)
+    }
+
+    fn evaluate(&self, mode: Mode) -> crate::ClassResult {
+        let options = Options { mode, ..Options::new(self.spacing_mm) };
+        evaluate(&self.prediction, &self.reference, self.shape, &[1], &options).unwrap().remove(0)
+    }
+}
+
+/// Bit for bit: `==` would take 0 and −0 for equal.
+fn bits(distances: &SurfaceDistances) -> (Vec<u64>, Vec<u64>) {
+    let bits = |values: &[f64]| values.iter().map(|value| value.to_bits()).collect();
+    (bits(distances.prediction_to_reference_mm()), bits(distances.reference_to_prediction_mm()))
+}
+
+/// A box of ones, somewhere, a few voxels large.
+fn boxes(shape: [usize; 3]) -> impl Strategy<Value = Vec<usize>> {
+    let side = |n: usize| (0..n, 1..6usize).prop_map(move |(start, len)| start..n.min(start + len));
+    (side(shape[0]), side(shape[1]), side(shape[2])).prop_map(move |(slices, rows, columns)| {
+        let positions = slices.flat_map(|d| rows.clone().map(move |h| (d, h)));
+        let voxels = positions.flat_map(|(d, h)| columns.clone().map(move |w| (d, h, w)));
+        voxels.map(|(d, h, w)| (d * shape[1] + h) * shape[2] + w).collect()
+    })
+}
+
+/// A mask made of a few boxes, then salted with noise of some density.
+fn mask(shape: [usize; 3]) -> impl Strategy<Value = Vec<u8>> {
+    let voxels = shape.iter().product();
+    let noise = prop_oneof![
+        Just(Vec::new()),
+        prop::collection::vec(0..voxels, 0..12),
+        prop::collection::vec(0..voxels, voxels / 2),
+    ];
+    (prop::collection::vec(boxes(shape), 0..4), noise).prop_map(move |(boxes, noise)| {
+        let mut mask = vec![0; voxels];
+        for index in boxes.into_iter().flatten().chain(noise) {
+            mask[index] = 1;
+        }
+        mask
+    })
+}
+
+fn spacing() -> impl Strategy<Value = [f64; 3]> {
+    prop::array::uniform3(prop_oneof![Just(1.0), Just(0.6), 0.05f64..12.0])
+}
+
+/// Small volumes of every kind, and long ones in which the window does not reach.
+fn cases() -> impl Strategy<Value = Case> {
+    let small = (1..6usize, 1..9usize, 1..150usize);
+    let deep = (40..60usize, 1..3usize, 1..5usize);
+    let tall = (1..3usize, 50..90usize, 1..5usize);
+    let shapes = prop_oneof![3 => small, 1 => deep, 1 => tall].prop_map(|(d, h, w)| [d, h, w]);
+    (shapes, spacing()).prop_flat_map(|(shape, spacing_mm)| {
+        (mask(shape), mask(shape)).prop_map(move |(prediction, reference)| Case {
+            shape,
+            spacing_mm,
+            prediction,
+            reference,
+        })
+    })
+}
+
+fn slices() -> impl Strategy<Value = Case> {
+    ((1..40usize, 1..150usize), spacing()).prop_flat_map(|((height, width), spacing_mm)| {
+        let shape = [1, height, width];
+        (mask(shape), mask(shape)).prop_map(move |(prediction, reference)| Case {
+            shape,
+            spacing_mm,
+            prediction,
+            reference,
+        })
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
+
+    #[test]
+    fn the_fast_search_has_the_bits_of_the_plain_one_in_3d(case in cases()) {
+        let fast = case.fast(case.spacing_mm, Mode::Volume);
+        let plain = case.plain(case.spacing_mm, Mode::Volume);
+        prop_assert_eq!(fast.as_ref().map(bits), plain.as_ref().map(bits));
+    }
+
+    #[test]
+    fn the_fast_search_has_the_bits_of_the_plain_one_in_2d(case in slices()) {
+        let fast = case.fast(case.spacing_mm, Mode::Slice);
+        let plain = case.plain(case.spacing_mm, Mode::Slice);
+        prop_assert_eq!(fast.as_ref().map(bits), plain.as_ref().map(bits));
+    }
+
+    #[test]
+    fn the_hausdorff_distance_in_voxels_is_that_at_spacing_one(case in cases()) {
+        let found = case.evaluate(Mode::Volume).hausdorff_voxels;
+        let expected = case.plain([1.0; 3], Mode::Volume).map(|plain| plain.hausdorff_mm());
+        prop_assert_eq!(found.map(f64::to_bits), expected.map(f64::to_bits));
+    }
+
+    #[test]
+    fn swapping_the_sides_swaps_the_directions(case in cases()) {
+        let Case { prediction, reference, .. } = case.clone();
+        let swapped = Case { prediction: reference, reference: prediction, ..case };
+        let straight = case.fast(case.spacing_mm, Mode::Volume).as_ref().map(bits);
+        let crossed = swapped.fast(case.spacing_mm, Mode::Volume).as_ref().map(bits);
+        prop_assert_eq!(straight.map(|(forward, backward)| (backward, forward)), crossed);
+    }
+
+    #[test]
+    fn distances_scale_with_the_spacing(case in cases(), power in -3i32..4) {
+        // Powers of two scale without rounding.
+        let scale = 2f64.powi(power);
+        let unit = case.fast(case.spacing_mm, Mode::Volume);
+        let scaled = case.fast(case.spacing_mm.map(|edge| edge * scale), Mode::Volume);
+        let hausdorff = |distances: SurfaceDistances| distances.hausdorff_mm();
+        prop_assert_eq!(unit.map(|it| it.hausdorff_mm() * scale), scaled.map(hausdorff));
+    }
+
+    #[test]
+    fn metrics_keep_their_order_and_range(case in cases()) {
+        let result = case.evaluate(Mode::Volume);
+        if let Some(hausdorff) = result.hausdorff_mm {
+            prop_assert!(result.hausdorff95_mm.unwrap() <= hausdorff);
+            prop_assert!(result.hausdorff95_pooled_mm.unwrap() <= hausdorff);
+            // The mean of equal values may round up by an ulp or two.
+            prop_assert!(result.assd_mm.unwrap() <= hausdorff * (1.0 + 1e-12));
+            prop_assert!(result.masd_mm.unwrap() <= hausdorff * (1.0 + 1e-12));
+            prop_assert!(hausdorff <= result.diagonal_mm * (1.0 + 1e-12));
+            prop_assert!(result.nsd[0].unwrap() <= result.nsd[1].unwrap());
+        }
+        let (dice, jaccard) = (result.dice.unwrap_or(0.0), result.jaccard.unwrap_or(0.0));
+        prop_assert!((dice - 2.0 * jaccard / (1.0 + jaccard)).abs() < 1e-12);
+    }
+}
+
+#[test]
+fn every_level_of_cells_finds_the_nearest_voxel() {
+    // Dust in two far corners of a large grid, so that all queries are far and cells are nested.
+    let shape = [60, 70, 320];
+    let voxels: usize = shape.iter().product();
+    let mut case = Case {
+        shape,
+        spacing_mm: [0.7, 0.5, 0.4],
+        prediction: vec![0; voxels],
+        reference: vec![0; voxels],
+    };
+    let mut state = 1usize;
+    let mut below = |n: usize| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        (state >> 33) % n
+    };
+    for _ in 0..3000 {
+        let mut corner = || (below(25) * shape[1] + below(30)) * shape[2] + below(120);
+        case.prediction[corner()] = 1;
+        case.reference[voxels - 1 - corner()] = 1;
+    }
+
+    let fast = case.fast(case.spacing_mm, Mode::Volume).unwrap();
+
+    let plain = case.plain(case.spacing_mm, Mode::Volume).unwrap();
+    assert!(plain.prediction_to_reference_mm().iter().all(|&distance| distance > 12.0));
+    assert_eq!(bits(&fast), bits(&plain));
+    let voxels = case.plain([1.0; 3], Mode::Volume).unwrap().hausdorff_mm();
+    assert_eq!(case.evaluate(Mode::Volume).hausdorff_voxels, Some(voxels));
+}
+
+#[test]
+fn every_voxel_of_a_single_slice_is_surface_in_3d_only() {
+    let shape = [1, 5, 5];
+    let full =
+        Case { shape, spacing_mm: [1.0; 3], prediction: vec![1; 25], reference: vec![1; 25] };
+    let surface = |mode| full.fast([1.0; 3], mode).unwrap().prediction_to_reference_mm().len();
+    assert_eq!(surface(Mode::Volume), 25);
+    assert_eq!(surface(Mode::Slice), 16);
+}

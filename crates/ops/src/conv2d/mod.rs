@@ -1,0 +1,235 @@
+//! Convolution of stride 1 that keeps the size of the image.
+//!
+//! ```text
+//! Y[b, y, x, k] = Σ_{r,s,c} W[k, r, s, c] · X[b, y + d (r - R/2), x + d (s - S/2), c]        (1)
+//! ```
+//!
+//! `d` is the dilation; outside the image, `X` is zero or mirrored.
+//!
+//! Dimension key: `B` batch, `H`, `W` rows and columns, `C` input channels, `K` output channels,
+//! `R`, `S` rows and columns of the kernel.
+
+mod border;
+mod cpu;
+mod gram;
+mod packed;
+mod reference;
+#[cfg(test)]
+mod tests;
+mod tile;
+
+use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor, bail};
+
+use crate::storage::binary;
+
+/// What lies outside the image.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Padding {
+    /// Zeros.
+    Zero,
+    /// The image mirrored at its border, the edge pixel repeated: `… x1 x0 | x0 x1 …`.
+    Symmetric,
+}
+
+/// How [`conv2d`] treats the border and how far apart its taps are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Conv2d {
+    /// What the kernel sees outside the image.
+    pub padding: Padding,
+    /// Distance in pixels between neighbouring taps of the kernel, 1 for an ordinary convolution.
+    pub dilation: usize,
+}
+
+/// Returns the convolution of `input` with `kernel`, of the size of `input` and without bias.
+///
+/// This is Eq. (1) of the module: what deep learning calls a convolution, that is without flipping
+/// the kernel. Differentiable in both arguments; the gradient of an `input` that does not track
+/// operations is not computed.
+///
+/// # Shapes
+///
+/// - `input`: `[B, H, W, C]`
+/// - `kernel`: `[K, R, S, C]`, `R` and `S` odd
+/// - result: `[B, H, W, K]`
+///
+/// # Errors
+///
+/// Returns an error if the shapes do not fit each other, the kernel has an even side, the dilation is
+/// 0, or the elements are not all `f32` or all `f64`.
+///
+/// # Examples
+///
+/// ```
+/// use candle_core::{Device, Tensor};
+/// use duomo_ops::{Conv2d, Padding, conv2d};
+///
+/// let image = Tensor::new(&[1f32, 2., 3.], &Device::Cpu)?.reshape((1, 1, 3, 1))?;
+/// let sum_of_three = Tensor::ones((1, 1, 3, 1), candle_core::DType::F32, &Device::Cpu)?;
+/// let options = Conv2d { padding: Padding::Symmetric, dilation: 1 };
+/// let sums = conv2d(&image, &sum_of_three, options)?;
+/// assert_eq!(sums.flatten_all()?.to_vec1::<f32>()?, [4., 6., 8.]);
+/// # Ok::<(), candle_core::Error>(())
+/// ```
+pub fn conv2d(input: &Tensor, kernel: &Tensor, options: Conv2d) -> Result<Tensor> {
+    input.contiguous()?.apply_op2(&kernel.contiguous()?, Forward(options))
+}
+
+/// Sizes of one convolution, checked against each other.
+#[derive(Clone, Copy, Debug)]
+struct Dims {
+    batch: usize,
+    height: usize,
+    width: usize,
+    channels: usize,
+    outputs: usize,
+    kernel_rows: usize,
+    kernel_columns: usize,
+    options: Conv2d,
+}
+
+impl Dims {
+    fn new(image: (usize, usize, usize), kernel: &[usize], options: Conv2d) -> Result<Self> {
+        let (batch, height, width) = image;
+        let &[outputs, kernel_rows, kernel_columns, channels] = kernel else {
+            bail!("conv2d: got a kernel of shape {kernel:?}, expected [K, R, S, C]");
+        };
+        if kernel_rows % 2 == 0 || kernel_columns % 2 == 0 || options.dilation == 0 {
+            bail!(
+                "conv2d: got a kernel of {kernel_rows} x {kernel_columns} with dilation {}, \
+                 expected odd sides and a dilation of at least 1",
+                options.dilation
+            );
+        }
+        Ok(Self { batch, height, width, channels, outputs, kernel_rows, kernel_columns, options })
+    }
+
+    fn input_shape(&self) -> Shape {
+        (self.batch, self.height, self.width, self.channels).into()
+    }
+
+    fn kernel_shape(&self) -> Shape {
+        (self.outputs, self.kernel_rows, self.kernel_columns, self.channels).into()
+    }
+
+    fn output_shape(&self) -> Shape {
+        (self.batch, self.height, self.width, self.outputs).into()
+    }
+}
+
+/// Splits the shape of a feature map into image (batch, height, width) and channels.
+fn image_of(layout: &Layout, channels: usize) -> Result<(usize, usize, usize)> {
+    match *layout.dims() {
+        [batch, height, width, last] if last == channels => Ok((batch, height, width)),
+        _ => bail!(
+            "conv2d: got a feature map of shape {:?}, expected [B, H, W, {channels}] to fit the kernel",
+            layout.dims()
+        ),
+    }
+}
+
+/// Eq. (1).
+struct Forward(Conv2d);
+
+impl CustomOp2 for Forward {
+    fn name(&self) -> &'static str {
+        "conv2d"
+    }
+
+    fn cpu_fwd(
+        &self,
+        input: &CpuStorage,
+        input_layout: &Layout,
+        kernel: &CpuStorage,
+        kernel_layout: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
+        let channels = kernel_layout.dims().last().copied().unwrap_or(0);
+        let image = image_of(input_layout, channels)?;
+        let dims = Dims::new(image, kernel_layout.dims(), self.0)?;
+        let output = binary(
+            self.name(),
+            ((input, input_layout), (kernel, kernel_layout)),
+            |x, w| cpu::forward(x, w, &dims),
+            |x, w| reference::forward(x, w, &dims),
+        )?;
+        Ok((output, dims.output_shape()))
+    }
+
+    fn bwd(
+        &self,
+        input: &Tensor,
+        kernel: &Tensor,
+        _output: &Tensor,
+        gradient: &Tensor,
+    ) -> Result<(Option<Tensor>, Option<Tensor>)> {
+        let gradient = gradient.contiguous()?;
+        let input_gradient = match input.track_op() {
+            true => Some(gradient.apply_op2_no_bwd(kernel, &BackwardInput(self.0))?),
+            false => None,
+        };
+        let sides = (kernel.dim(1)?, kernel.dim(2)?);
+        let kernel_gradient = match kernel.track_op() {
+            true => Some(gradient.apply_op2_no_bwd(input, &BackwardKernel(self.0, sides))?),
+            false => None,
+        };
+        Ok((input_gradient, kernel_gradient))
+    }
+}
+
+/// The gradient of [`Forward`] with respect to its input.
+struct BackwardInput(Conv2d);
+
+impl CustomOp2 for BackwardInput {
+    fn name(&self) -> &'static str {
+        "conv2d-backward-input"
+    }
+
+    fn cpu_fwd(
+        &self,
+        gradient: &CpuStorage,
+        gradient_layout: &Layout,
+        kernel: &CpuStorage,
+        kernel_layout: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
+        let image = image_of(gradient_layout, kernel_layout.dims()[0])?;
+        let dims = Dims::new(image, kernel_layout.dims(), self.0)?;
+        let output = binary(
+            self.name(),
+            ((gradient, gradient_layout), (kernel, kernel_layout)),
+            |g, w| cpu::backward_input(g, w, &dims),
+            |g, w| reference::backward_input(g, w, &dims),
+        )?;
+        Ok((output, dims.input_shape()))
+    }
+}
+
+/// The gradient of [`Forward`] with respect to its kernel of the given rows and columns.
+struct BackwardKernel(Conv2d, (usize, usize));
+
+impl CustomOp2 for BackwardKernel {
+    fn name(&self) -> &'static str {
+        "conv2d-backward-kernel"
+    }
+
+    fn cpu_fwd(
+        &self,
+        gradient: &CpuStorage,
+        gradient_layout: &Layout,
+        input: &CpuStorage,
+        input_layout: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
+        let (&[.., outputs], &[.., channels]) = (gradient_layout.dims(), input_layout.dims())
+        else {
+            bail!("conv2d-backward-kernel: got a scalar, expected two feature maps");
+        };
+        let image = image_of(gradient_layout, outputs)?;
+        let kernel = [outputs, self.1.0, self.1.1, channels];
+        let dims = Dims::new(image, &kernel, self.0)?;
+        let output = binary(
+            self.name(),
+            ((gradient, gradient_layout), (input, input_layout)),
+            |g, x| cpu::backward_kernel(g, x, &dims),
+            |g, x| reference::backward_kernel(g, x, &dims),
+        )?;
+        Ok((output, dims.kernel_shape()))
+    }
+}

@@ -1,0 +1,49 @@
+//! Recomputes the mask from the position of each element.
+
+use candle_core::WithDType;
+use rayon::prelude::*;
+
+/// Elements that share one 64-bit draw.
+const ELEMENTS_PER_DRAW: usize = 4;
+
+/// Elements per task; a multiple of [`ELEMENTS_PER_DRAW`].
+const TASK: usize = 1 << 15;
+
+/// Drops and scales, Eq. (1) of the module.
+pub(super) fn mask<T: WithDType>(input: &[T], probability: f64, seed: u64) -> Vec<T> {
+    let mut output = vec![T::zero(); input.len()];
+    let scale = T::from_f64(1.0 / (1.0 - probability));
+    let threshold = threshold(probability);
+    output.par_chunks_mut(TASK).zip(input.par_chunks(TASK)).enumerate().for_each(
+        |(task, (output, input))| {
+            let first_draw = (task * (TASK / ELEMENTS_PER_DRAW)) as u64;
+            let quads = output.chunks_mut(ELEMENTS_PER_DRAW).zip(input.chunks(ELEMENTS_PER_DRAW));
+            for (draw, (output, input)) in (first_draw..).zip(quads) {
+                let bits = split_mix(seed, draw);
+                for (lane, (y, &x)) in output.iter_mut().zip(input).enumerate() {
+                    let keeps = (bits >> (16 * lane)) & 0xffff >= threshold;
+                    *y = if keeps { x * scale } else { T::zero() };
+                }
+            }
+        },
+    );
+    output
+}
+
+/// How many of the 2¹⁶ values of a draw's 16 bits mean "drop".
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "the probability is in [0, 1), so the product is in 0..=65536"
+)]
+fn threshold(probability: f64) -> u64 {
+    (probability * 65536.0).round() as u64
+}
+
+/// Draw number `draw` of SplitMix64 started at `seed`.
+pub(crate) fn split_mix(seed: u64, draw: u64) -> u64 {
+    let mut z = seed.wrapping_add(draw.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
+}

@@ -1,0 +1,32 @@
+//! Differentiable operations that candle lacks or does slowly, channels last.
+//!
+//! Feature maps are `[B, H, W, C]` and kernels `[K, R, S, C]` (outputs, rows, columns, inputs). Every
+//! operation is one folder: `mod.rs` says what it computes and how it is differentiated, `reference.rs`
+//! is the slow `f64` truth, `cpu.rs` the fast `f32` twin, and `tests.rs` holds both to each other.
+//! Tensors of type `f64` always take the reference, so a whole network can be checked against
+//! published values to nine digits.
+//!
+//! The results of the fast path do not depend on the number of threads: work is split by shape alone,
+//! and partial sums are added in a fixed order.
+
+mod adam;
+mod add_skip;
+mod conv2d;
+mod dropout;
+mod max_pool2;
+mod norm;
+mod pixel_shuffle;
+mod simd;
+mod storage;
+#[cfg(test)]
+mod testing;
+mod transposed_conv2d;
+
+pub use adam::{AdamOptions, adam_update};
+pub use add_skip::add_skip;
+pub use conv2d::{Conv2d, Padding, conv2d};
+pub use dropout::dropout;
+pub use max_pool2::max_pool2;
+pub use norm::{BatchStatistics, NormOptions, batch_norm_leaky_relu, normalize_leaky_relu};
+pub use pixel_shuffle::pixel_shuffle;
+pub use transposed_conv2d::transposed_conv2d;

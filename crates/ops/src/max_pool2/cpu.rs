@@ -1,0 +1,97 @@
+//! The maxima and where they were, one image row of the output at a time.
+
+use candle_core::WithDType;
+use rayon::prelude::*;
+
+use super::Dims;
+
+/// Returns the maxima and the place of each in its window.
+pub(super) fn forward<T: WithDType>(input: &[T], dims: Dims) -> (Vec<T>, Vec<u8>) {
+    let outputs = dims.output_shape().elem_count();
+    let (mut output, mut winners) = (vec![T::zero(); outputs], vec![0u8; outputs]);
+    let row = dims.width / 2 * dims.channels;
+    if outputs > 0 {
+        output.par_chunks_mut(row).zip(winners.par_chunks_mut(row)).enumerate().for_each(
+            |(index, (output, winners))| {
+                let [above, below] = input_rows(dims, index)
+                    .map(|start| &input[start..start + dims.width * dims.channels]);
+                pool_row(above, below, dims.channels, (output, winners));
+            },
+        );
+    }
+    (output, winners)
+}
+
+/// Sends every gradient to the pixel that won.
+pub(super) fn backward<T: WithDType>(gradient: &[T], winners: &[u8], dims: Dims) -> Vec<T> {
+    let row = dims.width * dims.channels;
+    let mut input_gradient = vec![T::zero(); dims.batch * dims.height * row];
+    let pairs = dims.height / 2;
+    if gradient.is_empty() {
+        return input_gradient;
+    }
+    input_gradient.par_chunks_mut(dims.height * row).enumerate().for_each(|(b, image)| {
+        image.par_chunks_exact_mut(2 * row).enumerate().for_each(|(i, rows)| {
+            let pooled = dims.width / 2 * dims.channels;
+            let start = (b * pairs + i) * pooled;
+            let (gradient, winners) = (&gradient[start..][..pooled], &winners[start..][..pooled]);
+            let (above, below) = rows.split_at_mut(row);
+            scatter_row(gradient, winners, dims.channels, (above, below));
+        });
+    });
+    input_gradient
+}
+
+/// Where the two input rows of output row `index` start.
+fn input_rows(dims: Dims, index: usize) -> [usize; 2] {
+    let (b, i) = (index / (dims.height / 2), index % (dims.height / 2));
+    let row = dims.width * dims.channels;
+    [(b * dims.height + 2 * i) * row, (b * dims.height + 2 * i + 1) * row]
+}
+
+fn pool_row<T: WithDType>(
+    above: &[T],
+    below: &[T],
+    channels: usize,
+    (output, winners): (&mut [T], &mut [u8]),
+) {
+    let windows = above.chunks_exact(2 * channels).zip(below.chunks_exact(2 * channels));
+    let results = output.chunks_exact_mut(channels).zip(winners.chunks_exact_mut(channels));
+    for ((above, below), (output, winners)) in windows.zip(results) {
+        let (above, below) = (above.split_at(channels), below.split_at(channels));
+        for c in 0..channels {
+            let (mut best, mut winner) = (above.0[c], 0);
+            for (place, value) in [(1, above.1[c]), (2, below.0[c]), (3, below.1[c])] {
+                let wins = value > best || is_nan(value);
+                best = if wins { value } else { best };
+                winner = if wins { place } else { winner };
+            }
+            output[c] = best;
+            winners[c] = winner;
+        }
+    }
+}
+
+fn scatter_row<T: WithDType>(
+    gradient: &[T],
+    winners: &[u8],
+    channels: usize,
+    (above, below): (&mut [T], &mut [T]),
+) {
+    let windows = above.chunks_exact_mut(2 * channels).zip(below.chunks_exact_mut(2 * channels));
+    let results = gradient.chunks_exact(channels).zip(winners.chunks_exact(channels));
+    for ((above, below), (gradient, winners)) in windows.zip(results) {
+        let (above, below) = (above.split_at_mut(channels), below.split_at_mut(channels));
+        for (place, target) in [above.0, above.1, below.0, below.1].into_iter().enumerate() {
+            for c in 0..channels {
+                let wins = usize::from(winners[c]) == place;
+                target[c] = if wins { gradient[c] } else { T::zero() };
+            }
+        }
+    }
+}
+
+#[expect(clippy::eq_op, reason = "only a NaN differs from itself")]
+fn is_nan<T: WithDType>(value: T) -> bool {
+    value != value
+}

@@ -1,0 +1,126 @@
+//! Maximum over windows of 2 × 2 pixels, stride 2.
+
+mod cpu;
+#[cfg(test)]
+mod tests;
+
+use std::sync::OnceLock;
+
+use candle_core::backend::BackendStorage;
+use candle_core::{CpuStorage, CustomOp1, DType, Layout, Result, Shape, Tensor, bail};
+
+use crate::storage::{elements, unary, unsupported};
+
+/// Returns the maximum of every 2 × 2 window, halving the image.
+///
+/// An odd last row or column is dropped. The gradient goes to the maximum alone; of equal values, the
+/// first in reading order receives it, and a NaN counts as the maximum, both as in PyTorch.
+///
+/// # Shapes
+///
+/// - `input`: `[B, H, W, C]`
+/// - result: `[B, H / 2, W / 2, C]`
+///
+/// # Errors
+///
+/// Returns an error if `input` has not four dimensions or its elements are neither `f32` nor `f64`.
+///
+/// # Examples
+///
+/// ```
+/// use candle_core::{Device, Tensor};
+/// use duomo_ops::max_pool2;
+///
+/// let image = Tensor::new(&[[1f32, 2.], [4., 3.]], &Device::Cpu)?.reshape((1, 2, 2, 1))?;
+/// assert_eq!(max_pool2(&image)?.flatten_all()?.to_vec1::<f32>()?, [4.]);
+/// # Ok::<(), candle_core::Error>(())
+/// ```
+pub fn max_pool2(input: &Tensor) -> Result<Tensor> {
+    input.contiguous()?.apply_op1(MaxPool2 { winners: OnceLock::new() })
+}
+
+/// Sizes of the input.
+#[derive(Clone, Copy, Debug)]
+struct Dims {
+    batch: usize,
+    height: usize,
+    width: usize,
+    channels: usize,
+}
+
+impl Dims {
+    fn new(shape: &[usize]) -> Result<Self> {
+        let &[batch, height, width, channels] = shape else {
+            bail!("max_pool2: got shape {shape:?}, expected [B, H, W, C]");
+        };
+        Ok(Self { batch, height, width, channels })
+    }
+
+    fn output_shape(&self) -> Shape {
+        (self.batch, self.height / 2, self.width / 2, self.channels).into()
+    }
+}
+
+struct MaxPool2 {
+    /// For every output its maximum's place in the window: 0 1 above, 2 3 below.
+    winners: OnceLock<Vec<u8>>,
+}
+
+impl CustomOp1 for MaxPool2 {
+    fn name(&self) -> &'static str {
+        "max_pool2"
+    }
+
+    fn cpu_fwd(&self, input: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
+        let dims = Dims::new(layout.dims())?;
+        let view = (input, layout);
+        let (output, winners) = match input.dtype() {
+            DType::F32 => {
+                let (output, winners) = cpu::forward::<f32>(elements(self.name(), view)?, dims);
+                (CpuStorage::F32(output), winners)
+            }
+            DType::F64 => {
+                let (output, winners) = cpu::forward::<f64>(elements(self.name(), view)?, dims);
+                (CpuStorage::F64(output), winners)
+            }
+            other => return Err(unsupported(self.name(), other)),
+        };
+        // A second run on the same input would find the same winners.
+        let _ = self.winners.set(winners);
+        Ok((output, dims.output_shape()))
+    }
+
+    fn bwd(&self, input: &Tensor, _output: &Tensor, gradient: &Tensor) -> Result<Option<Tensor>> {
+        if !input.track_op() {
+            return Ok(None);
+        }
+        let Some(winners) = self.winners.get() else {
+            bail!("max_pool2: the gradient was asked for before the result");
+        };
+        let backward = Backward { winners, dims: Dims::new(input.dims())? };
+        Ok(Some(gradient.contiguous()?.apply_op1_no_bwd(&backward)?))
+    }
+}
+
+/// The gradient of [`MaxPool2`].
+struct Backward<'a> {
+    winners: &'a [u8],
+    dims: Dims,
+}
+
+impl CustomOp1 for Backward<'_> {
+    fn name(&self) -> &'static str {
+        "max_pool2-backward"
+    }
+
+    fn cpu_fwd(&self, gradient: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
+        let Self { winners, dims } = *self;
+        let input_gradient = unary(
+            self.name(),
+            (gradient, layout),
+            |g| cpu::backward(g, winners, dims),
+            |g| cpu::backward(g, winners, dims),
+        )?;
+        Ok((input_gradient, (dims.batch, dims.height, dims.width, dims.channels).into()))
+    }
+}

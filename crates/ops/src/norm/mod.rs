@@ -1,0 +1,338 @@
+//! Batch normalisation per modality with a leaky rectifier, in one operation.
+//!
+//! ```text
+//! x̂[b, n, c] = (X[b, n, c] - E[X]) / √(Var[X] + ε)
+//! Y[b, n, c] = f(γ[m, c] x̂[b, n, c] + β[m, c]),   m = rows[b],   f(z) = z if z > 0, else a z      (1)
+//! ```
+//!
+//! Mean and (biased) variance run over all pixels of all slices of the same row `m`: a row of `γ` and
+//! `β` belongs to a modality, and modalities that share a row share their statistics as well.
+//!
+//! Dimension key: `B` batch, `N` pixels of a slice, `C` channels, `R` rows of `γ` and `β`, `a` slope.
+
+mod cpu;
+mod reference;
+mod tables;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use candle_core::backend::BackendStorage;
+use candle_core::{CpuStorage, CustomOp3, DType, Layout, Result, Shape, Tensor, WithDType, bail};
+
+use crate::storage::{View, elements, unsupported, with_view};
+
+/// Constants of the normalisation.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct NormOptions {
+    /// Added to the variance, `ε`.
+    pub epsilon: f64,
+    /// Slope of the rectifier for negative values, `a`, at least 0.
+    pub slope: f64,
+}
+
+impl Default for NormOptions {
+    fn default() -> Self {
+        Self { epsilon: 1e-3, slope: 0.2 }
+    }
+}
+
+/// What one training batch says about the distribution of every channel, per row.
+#[derive(Clone, Debug, PartialEq)]
+pub struct BatchStatistics {
+    /// Mean, `[R, C]` row-major; 0 where the row is not present.
+    pub mean: Vec<f32>,
+    /// Unbiased variance (divided by one less than the count), `[R, C]`; 0 where not present.
+    pub variance: Vec<f32>,
+    /// Whether some slice used the row, `[R]`.
+    pub present: Vec<bool>,
+}
+
+/// Returns the normalised and rectified `input`, Eq. (1) of the module, and the statistics it was
+/// normalised with.
+///
+/// Differentiable in `input`, `gamma` and `beta`, through the statistics. Sums run in `f64`.
+///
+/// # Shapes
+///
+/// - `input`: `[B, H, W, C]`; the result has the same
+/// - `gamma`, `beta`: `[R, C]`
+/// - `rows`: for each of the `B` slices, the row that it uses
+///
+/// # Errors
+///
+/// Returns an error if the shapes do not fit each other, a row is out of range or has a single value
+/// per channel (its variance is undefined), the slope is negative, or the elements are not all `f32` or
+/// all `f64`.
+///
+/// # Source
+///
+/// S. Ioffe, C. Szegedy, *Batch Normalization*, ICML 2015; one set of parameters and statistics per
+/// modality as in [Chen2020], Eq. 1.
+///
+/// # Examples
+///
+/// ```
+/// use candle_core::{Device, Tensor};
+/// use duomo_ops::{NormOptions, batch_norm_leaky_relu};
+///
+/// let image = Tensor::new(&[1f32, 3.], &Device::Cpu)?.reshape((1, 1, 2, 1))?;
+/// let gamma = Tensor::new(&[[10f32]], &Device::Cpu)?;
+/// let options = NormOptions { epsilon: 0.0, slope: 0.2 };
+/// let (output, statistics) =
+///     batch_norm_leaky_relu(&image, &gamma, &gamma.zeros_like()?, &[0], options)?;
+/// assert_eq!(output.flatten_all()?.to_vec1::<f32>()?, [-2., 10.]);
+/// assert_eq!((statistics.mean[0], statistics.variance[0]), (2.0, 2.0));
+/// # Ok::<(), candle_core::Error>(())
+/// ```
+pub fn batch_norm_leaky_relu(
+    input: &Tensor,
+    gamma: &Tensor,
+    beta: &Tensor,
+    rows: &[usize],
+    options: NormOptions,
+) -> Result<(Tensor, BatchStatistics)> {
+    let dims = Dims::new(input, [gamma, beta], rows, options)?;
+    let input = input.contiguous()?;
+    let moments = with_view(NAME, &input, |view| match view.0.dtype() {
+        DType::F32 => Ok(cpu::moments(elements(NAME, view)?, rows, dims)),
+        DType::F64 => Ok(reference::moments(elements(NAME, view)?, rows, dims)),
+        other => Err(unsupported(NAME, other)),
+    })?;
+    let statistics = moments.unbiased(dims)?;
+    let norm = Norm { dims, rows: rows.into(), moments: Arc::new(moments) };
+    let output = input.apply_op3(&gamma.contiguous()?, &beta.contiguous()?, norm)?;
+    Ok((output, statistics))
+}
+
+/// Returns the normalised and rectified `input`, Eq. (1) of the module, with given mean and variance.
+///
+/// For inference: the result carries no gradient.
+///
+/// # Shapes
+///
+/// - `input`: `[B, H, W, C]`; the result has the same
+/// - `gamma`, `beta`, `mean`, `variance`: `[R, C]`
+/// - `rows`: for each of the `B` slices, the row that it uses
+///
+/// # Errors
+///
+/// Returns an error if the shapes do not fit each other, a row is out of range, the slope is negative,
+/// or the elements are not all `f32` or all `f64`.
+///
+/// # Examples
+///
+/// ```
+/// use candle_core::{Device, Tensor};
+/// use duomo_ops::{NormOptions, normalize_leaky_relu};
+///
+/// let image = Tensor::new(&[1f32, 3.], &Device::Cpu)?.reshape((1, 1, 2, 1))?;
+/// let [zero, two, four] = [0f32, 2., 4.].map(|x| Tensor::new(&[[x]], &Device::Cpu).unwrap());
+/// let options = NormOptions { epsilon: 0.0, slope: 0.2 };
+/// let output = normalize_leaky_relu(&image, &four, &zero, &two, &four, &[0], options)?;
+/// // (1 - 2) / 2 · 4 = -2, times the slope; (3 - 2) / 2 · 4 = 2.
+/// assert_eq!(output.flatten_all()?.to_vec1::<f32>()?, [-0.4, 2.]);
+/// # Ok::<(), candle_core::Error>(())
+/// ```
+#[expect(clippy::too_many_arguments, reason = "one argument per symbol of Eq. (1)")]
+pub fn normalize_leaky_relu(
+    input: &Tensor,
+    gamma: &Tensor,
+    beta: &Tensor,
+    mean: &Tensor,
+    variance: &Tensor,
+    rows: &[usize],
+    options: NormOptions,
+) -> Result<Tensor> {
+    let dims = Dims::new(input, [gamma, beta], rows, options)?;
+    Dims::new(input, [mean, variance], rows, options)?;
+    let moments = Moments {
+        mean: to_f64(mean)?,
+        variance: to_f64(variance)?,
+        slices: count_slices(rows, dims.rows),
+    };
+    let norm = Norm { dims, rows: rows.into(), moments: Arc::new(moments) };
+    let [gamma, beta] = [gamma.contiguous()?, beta.contiguous()?];
+    input.contiguous()?.apply_op3_no_bwd(&gamma, &beta, &norm)
+}
+
+const NAME: &str = "batch_norm_leaky_relu";
+
+/// Sizes and constants, checked against each other.
+#[derive(Clone, Copy, Debug)]
+struct Dims {
+    /// Pixels of one slice.
+    pixels: usize,
+    channels: usize,
+    /// Rows of `γ` and `β`.
+    rows: usize,
+    options: NormOptions,
+}
+
+impl Dims {
+    fn new(
+        input: &Tensor,
+        tables: [&Tensor; 2],
+        rows: &[usize],
+        options: NormOptions,
+    ) -> Result<Self> {
+        let (batch, height, width, channels) = input.dims4()?;
+        let [first, second] = tables.map(Tensor::dims);
+        if first != second || first.len() != 2 || first[1] != channels {
+            bail!(
+                "{NAME}: got tables of shapes {first:?} and {second:?}, expected [R, {channels}]"
+            );
+        }
+        if rows.len() != batch || rows.iter().any(|&row| row >= first[0]) {
+            bail!(
+                "{NAME}: got rows {rows:?} for {batch} slices, \
+                 expected one per slice, each below {}",
+                first[0]
+            );
+        }
+        if options.slope.is_nan() || options.slope < 0.0 {
+            bail!("{NAME}: got slope {}, expected one of at least 0", options.slope);
+        }
+        Ok(Self { pixels: height * width, channels, rows: first[0], options })
+    }
+
+    /// Elements of one slice.
+    fn slice(&self) -> usize {
+        self.pixels * self.channels
+    }
+}
+
+/// Mean and biased variance of every row and channel, `[R, C]`, and the slices of every row.
+#[derive(Clone, Debug)]
+struct Moments {
+    mean: Vec<f64>,
+    variance: Vec<f64>,
+    slices: Vec<usize>,
+}
+
+impl Moments {
+    #[expect(clippy::cast_possible_truncation, reason = "statistics are kept like the weights")]
+    fn unbiased(&self, dims: Dims) -> Result<BatchStatistics> {
+        let counts: Vec<usize> = self.slices.iter().map(|slices| slices * dims.pixels).collect();
+        if let Some(row) = counts.iter().position(|&count| count == 1) {
+            bail!(
+                "{NAME}: row {row} has one value per channel, expected at least two for a variance"
+            );
+        }
+        let count_of = |index: usize| counts[index / dims.channels].max(2) as f64;
+        Ok(BatchStatistics {
+            mean: self.mean.iter().map(|&mean| mean as f32).collect(),
+            variance: (0..)
+                .map(count_of)
+                .zip(&self.variance)
+                .map(|(count, variance)| (variance * count / (count - 1.0)) as f32)
+                .collect(),
+            present: self.slices.iter().map(|&slices| slices > 0).collect(),
+        })
+    }
+
+    /// `1 / √(Var + ε)`, `[R, C]`.
+    fn inverse_deviations(&self, epsilon: f64) -> Vec<f64> {
+        self.variance.iter().map(|variance| 1.0 / (variance + epsilon).sqrt()).collect()
+    }
+}
+
+/// How many slices use each row.
+fn count_slices(rows: &[usize], row_count: usize) -> Vec<usize> {
+    (0..row_count).map(|row| rows.iter().filter(|&&used| used == row).count()).collect()
+}
+
+fn to_f64(table: &Tensor) -> Result<Vec<f64>> {
+    table.to_dtype(DType::F64)?.flatten_all()?.to_vec1()
+}
+
+/// Eq. (1) with the moments already known.
+#[derive(Clone, Debug)]
+struct Norm {
+    dims: Dims,
+    rows: Arc<[usize]>,
+    moments: Arc<Moments>,
+}
+
+impl CustomOp3 for Norm {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn cpu_fwd(
+        &self,
+        input: &CpuStorage,
+        input_layout: &Layout,
+        gamma: &CpuStorage,
+        gamma_layout: &Layout,
+        beta: &CpuStorage,
+        beta_layout: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
+        let views = [(input, input_layout), (gamma, gamma_layout), (beta, beta_layout)];
+        let output = match input.dtype() {
+            DType::F32 => CpuStorage::F32(cpu::forward(three(views)?, self)),
+            DType::F64 => CpuStorage::F64(reference::forward(three(views)?, self)),
+            other => return Err(unsupported(NAME, other)),
+        };
+        Ok((output, input_layout.shape().clone()))
+    }
+
+    /// With `δ = G · f'(z)` and sums over all pixels of the row, of which there are `n`,
+    ///
+    /// ```text
+    /// ∂L/∂β = Σ δ        ∂L/∂γ = Σ δ x̂        ∂L/∂X = γ / √(Var + ε) · (δ - Σδ / n - x̂ Σ(δ x̂) / n)
+    /// ```
+    fn bwd(
+        &self,
+        input: &Tensor,
+        gamma: &Tensor,
+        beta: &Tensor,
+        _output: &Tensor,
+        gradient: &Tensor,
+    ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
+        let gradients = match input.dtype() {
+            DType::F32 => self.gradients([input, gamma, beta, gradient], cpu::backward),
+            DType::F64 => self.gradients([input, gamma, beta, gradient], reference::backward),
+            other => Err(unsupported(NAME, other)),
+        }?;
+        let [input_gradient, gamma_gradient, beta_gradient] = gradients;
+        Ok((
+            input.track_op().then_some(input_gradient),
+            gamma.track_op().then_some(gamma_gradient),
+            beta.track_op().then_some(beta_gradient),
+        ))
+    }
+}
+
+/// Input, `γ` and `β`.
+type Three<'a, T> = [&'a [T]; 3];
+
+fn three<'a, T: WithDType>([input, gamma, beta]: [View<'a>; 3]) -> Result<Three<'a, T>> {
+    Ok([elements(NAME, input)?, elements(NAME, gamma)?, elements(NAME, beta)?])
+}
+
+impl Norm {
+    /// The gradients with respect to input, `γ` and `β`.
+    fn gradients<T: WithDType>(
+        &self,
+        [input, gamma, beta, gradient]: [&Tensor; 4],
+        backward: impl FnOnce(Three<'_, T>, &[T], &Self) -> [Vec<T>; 3],
+    ) -> Result<[Tensor; 3]> {
+        let [by_input, by_gamma, by_beta] = with_view(NAME, input, |input| {
+            with_view(NAME, gamma, |gamma| {
+                with_view(NAME, beta, |beta| {
+                    with_view(NAME, gradient, |gradient| {
+                        let three = three([input, gamma, beta])?;
+                        Ok(backward(three, elements(NAME, gradient)?, self))
+                    })
+                })
+            })
+        })?;
+        Ok([
+            Tensor::from_vec(by_input, input.shape(), input.device())?,
+            Tensor::from_vec(by_gamma, gamma.shape(), gamma.device())?,
+            Tensor::from_vec(by_beta, beta.shape(), beta.device())?,
+        ])
+    }
+}

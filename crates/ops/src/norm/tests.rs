@@ -1,0 +1,156 @@
+use candle_core::{DType, Tensor};
+
+use super::{NormOptions, batch_norm_leaky_relu, normalize_leaky_relu};
+use crate::testing::{
+    Block, assert_fast_equals_reference, assert_gradients, random, relative_difference, run,
+    tolerance, values,
+};
+
+const OPTIONS: NormOptions = NormOptions { epsilon: 1e-3, slope: 0.2 };
+
+#[test]
+fn equals_pytorch_with_its_gradients() {
+    for (name, rows) in [("norm", [0, 0, 1, 1]), ("norm_shared", [0; 4])] {
+        let block = Block::load(name);
+        let inputs = [block.channels_last("input"), block.get("gamma"), block.get("beta")];
+        for dtype in [DType::F64, DType::F32] {
+            let (output, gradients) = block.run(&inputs, dtype, &|t| {
+                Ok(batch_norm_leaky_relu(&t[0], &t[1], &t[2], &rows, OPTIONS)?.0)
+            });
+            for (actual, expected) in [
+                (&output, block.channels_last("train.output")),
+                (&gradients[0], block.channels_last("grad.input")),
+                (&gradients[1], block.get("grad.gamma")),
+                (&gradients[2], block.get("grad.beta")),
+            ] {
+                let difference = relative_difference(actual, &expected);
+                assert!(difference < tolerance(dtype), "{name} {dtype:?}: {difference:e}");
+            }
+        }
+    }
+}
+
+#[test]
+fn statistics_are_the_mean_and_the_unbiased_variance_of_each_row() {
+    let input = random((4, 5, 7, 3), 1);
+    let table = random((2, 3), 2);
+    let rows = [1, 0, 1, 1];
+    for dtype in [DType::F64, DType::F32] {
+        let [input, table] = [&input, &table].map(|t| t.to_dtype(dtype).unwrap());
+        let (_, statistics) =
+            batch_norm_leaky_relu(&input, &table, &table, &rows, OPTIONS).unwrap();
+        let all = values(&input);
+        for (entry, (row, c)) in [(0, 0), (0, 1), (0, 2), (1, 0), (1, 1), (1, 2)].iter().enumerate()
+        {
+            let own = |place: &usize| rows[place / 105] == *row && place % 3 == *c;
+            let own: Vec<f64> = (0..all.len()).filter(own).map(|place| all[place]).collect();
+            let mean = own.iter().sum::<f64>() / own.len() as f64;
+            let squares = own.iter().map(|x| (x - mean).powi(2)).sum::<f64>();
+            let variance = squares / (own.len() - 1) as f64;
+            // The statistics are handed out as f32.
+            assert!((f64::from(statistics.mean[entry]) - mean).abs() < 1e-7);
+            assert!((f64::from(statistics.variance[entry]) - variance).abs() < 1e-7);
+        }
+    }
+}
+
+#[test]
+fn inference_equals_pytorch() {
+    for (name, rows) in [("norm", [0, 0, 1, 1]), ("norm_shared", [0; 4])] {
+        let block = Block::load(name);
+        for dtype in [DType::F64, DType::F32] {
+            let get = |name: &str| block.get(name).to_dtype(dtype).unwrap();
+            let output = normalize_leaky_relu(
+                &block.channels_last("input").to_dtype(dtype).unwrap(),
+                &get("gamma"),
+                &get("beta"),
+                &get("running_mean"),
+                &get("running_var"),
+                &rows,
+                OPTIONS,
+            );
+            let difference =
+                relative_difference(&output.unwrap(), &block.channels_last("eval.output"));
+            assert!(difference < tolerance(dtype), "{name} {dtype:?}: {difference:e}");
+        }
+    }
+}
+
+#[test]
+fn gradients_are_central_differences() {
+    let inputs = [random((3, 2, 3, 2), 1), random((3, 2), 2), random((3, 2), 3)];
+    assert_gradients(&inputs, &|t| {
+        Ok(batch_norm_leaky_relu(&t[0], &t[1], &t[2], &[2, 0, 2], OPTIONS)?.0)
+    });
+}
+
+#[test]
+fn fast_equals_reference_whatever_the_sizes() {
+    for shape in [(1, 1, 2, 1), (4, 31, 33, 4), (4, 9, 9, 5), (4, 14, 14, 100), (4, 40, 40, 16)] {
+        let (batch, .., channels) = shape;
+        let rows: Vec<usize> = (0..batch).map(|b| [1, 0, 1, 3][b]).collect();
+        let inputs = [random(shape, 1), random((4, channels), 2), random((4, channels), 3)];
+        assert_fast_equals_reference(&inputs, &|t| {
+            Ok(batch_norm_leaky_relu(&t[0], &t[1], &t[2], &rows, OPTIONS)?.0)
+        });
+    }
+}
+
+#[test]
+fn a_large_mean_does_not_drown_the_variance() {
+    let input = (random((2, 30, 30, 3), 1) * 0.125).unwrap();
+    let input = (input + 4096.0).unwrap().to_dtype(DType::F32).unwrap();
+    let gamma = random((1, 3), 2).to_dtype(DType::F32).unwrap();
+    let result = |input: &Tensor, gamma: &Tensor| {
+        batch_norm_leaky_relu(input, gamma, gamma, &[0, 0], OPTIONS).unwrap()
+    };
+    let (output, statistics) = result(&input, &gamma);
+    let [input, gamma] = [input, gamma].map(|t| t.to_dtype(DType::F64).unwrap());
+    let (expected, expected_statistics) = result(&input, &gamma);
+    assert!(relative_difference(&output, &expected) < 1e-5);
+    for (a, e) in statistics.variance.iter().zip(&expected_statistics.variance) {
+        assert!((a / e - 1.0).abs() < 1e-5, "{a} {e}");
+    }
+}
+
+#[test]
+fn rows_without_slices_are_not_present_and_get_no_gradient() {
+    let inputs = [random((2, 3, 3, 2), 1), random((3, 2), 2), random((3, 2), 3)];
+    let [input, gamma, beta] = &inputs;
+    let (_, statistics) = batch_norm_leaky_relu(input, gamma, beta, &[2, 0], OPTIONS).unwrap();
+    assert_eq!(statistics.present, [true, false, true]);
+    let (_, gradients) = run(&inputs, DType::F32, &|t| {
+        Ok(batch_norm_leaky_relu(&t[0], &t[1], &t[2], &[2, 0], OPTIONS)?.0)
+    });
+    assert_eq!(values(&gradients[1])[2..4], [0.0, 0.0]);
+}
+
+#[test]
+fn does_not_depend_on_the_number_of_threads() {
+    let inputs = [random((3, 40, 40, 6), 1), random((1, 6), 2), random((1, 6), 3)];
+    let bits = |threads: usize| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        let (output, gradients) = pool.install(|| {
+            run(&inputs, DType::F32, &|t| {
+                Ok(batch_norm_leaky_relu(&t[0], &t[1], &t[2], &[0; 3], OPTIONS)?.0)
+            })
+        });
+        [&output, &gradients[0], &gradients[1], &gradients[2]].map(values)
+    };
+    assert_eq!(bits(1), bits(3));
+}
+
+#[test]
+fn errors_say_what_does_not_fit() {
+    let message = |shape: (usize, usize, usize, usize), rows: &[usize]| {
+        let table = random((2, 3), 2);
+        let result = batch_norm_leaky_relu(&random(shape, 1), &table, &table, rows, OPTIONS);
+        result.unwrap_err().to_string()
+    };
+    let channels = message((1, 2, 2, 4), &[0]);
+    assert!(channels.contains("[2, 3] and [2, 3], expected [R, 4]"), "{channels}");
+    let rows = message((1, 2, 2, 3), &[2]);
+    assert!(rows.contains("got rows [2] for 1 slices"), "{rows}");
+    let single = message((1, 1, 1, 3), &[1]);
+    assert!(single.contains("row 1 has one value per channel"), "{single}");
+}

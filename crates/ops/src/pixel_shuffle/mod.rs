@@ -1,0 +1,120 @@
+//! Depth to space: channels of a coarse pixel become the pixels of a fine one.
+//!
+//! ```text
+//! Y[b, f i + a, f j + a', c] = X[b, i, j, f² c + f a + a']        (1)
+//! ```
+
+mod cpu;
+#[cfg(test)]
+mod tests;
+
+use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, bail};
+
+use crate::storage::unary;
+
+/// Returns the image enlarged by `factor`, its pixels taken from the channels as in Eq. (1) of the
+/// module.
+///
+/// The order of the channels is that of PyTorch's `pixel_shuffle`.
+///
+/// # Shapes
+///
+/// - `input`: `[B, h, w, factor² · C]`
+/// - result: `[B, factor · h, factor · w, C]`
+///
+/// # Errors
+///
+/// Returns an error if `factor` is 0, its square does not divide the channels, or the elements are
+/// neither `f32` nor `f64`.
+///
+/// # Source
+///
+/// W. Shi et al., *Real-Time Single Image and Video Super-Resolution Using an Efficient Sub-Pixel
+/// Convolutional Neural Network*, CVPR 2016.
+///
+/// # Examples
+///
+/// ```
+/// use candle_core::{Device, Tensor};
+/// use duomo_ops::pixel_shuffle;
+///
+/// let coarse = Tensor::new(&[1f32, 2., 3., 4.], &Device::Cpu)?.reshape((1, 1, 1, 4))?;
+/// let fine = pixel_shuffle(&coarse, 2)?.reshape((2, 2))?;
+/// assert_eq!(fine.to_vec2::<f32>()?, [[1., 2.], [3., 4.]]);
+/// # Ok::<(), candle_core::Error>(())
+/// ```
+pub fn pixel_shuffle(input: &Tensor, factor: usize) -> Result<Tensor> {
+    let (batch, height, width, channels) = input.dims4()?;
+    if factor == 0 || channels % (factor * factor) != 0 {
+        bail!(
+            "pixel_shuffle: got {channels} channels and factor {factor}, \
+             expected a multiple of the factor's square"
+        );
+    }
+    let dims = Dims { batch, height, width, channels: channels / (factor * factor), factor };
+    input.contiguous()?.apply_op1(Shuffle(dims))
+}
+
+/// Sizes of the coarse image, and the channels of the fine one.
+#[derive(Clone, Copy, Debug)]
+struct Dims {
+    batch: usize,
+    height: usize,
+    width: usize,
+    channels: usize,
+    factor: usize,
+}
+
+impl Dims {
+    /// Channels of the coarse image.
+    fn depth(&self) -> usize {
+        self.channels * self.factor * self.factor
+    }
+}
+
+struct Shuffle(Dims);
+
+impl CustomOp1 for Shuffle {
+    fn name(&self) -> &'static str {
+        "pixel_shuffle"
+    }
+
+    fn cpu_fwd(&self, input: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
+        let dims = self.0;
+        let output = unary(
+            self.name(),
+            (input, layout),
+            |x| cpu::shuffle(x, dims),
+            |x| cpu::shuffle(x, dims),
+        )?;
+        let (height, width) = (dims.factor * dims.height, dims.factor * dims.width);
+        Ok((output, (dims.batch, height, width, dims.channels).into()))
+    }
+
+    fn bwd(&self, input: &Tensor, _output: &Tensor, gradient: &Tensor) -> Result<Option<Tensor>> {
+        match input.track_op() {
+            true => Ok(Some(gradient.contiguous()?.apply_op1_no_bwd(&Unshuffle(self.0))?)),
+            false => Ok(None),
+        }
+    }
+}
+
+/// The inverse of [`Shuffle`], which is also its gradient.
+struct Unshuffle(Dims);
+
+impl CustomOp1 for Unshuffle {
+    fn name(&self) -> &'static str {
+        "pixel_unshuffle"
+    }
+
+    fn cpu_fwd(&self, fine: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
+        let dims = self.0;
+        let coarse = unary(
+            self.name(),
+            (fine, layout),
+            |x| cpu::unshuffle(x, dims),
+            |x| cpu::unshuffle(x, dims),
+        )?;
+        Ok((coarse, (dims.batch, dims.height, dims.width, dims.depth()).into()))
+    }
+}

@@ -1,0 +1,225 @@
+//! One trait over the vector units of the processors, and the choice among them at run time.
+
+#[cfg(target_arch = "x86_64")]
+use std::arch::x86_64 as x86;
+
+/// A vector unit for `f32`.
+///
+/// All functions are `unsafe` for one reason: on the x86 units, the caller must know that the processor
+/// has the unit, which is true inside [`Work::run`]. Pointers must be valid for the lanes they name.
+pub(crate) trait Simd: Copy {
+    /// Numbers in one vector.
+    const LANES: usize;
+    /// Rows of two vectors each that fit in the registers as accumulators.
+    const ROWS: usize;
+    /// One register.
+    type Vector: Copy;
+
+    /// All lanes zero.
+    unsafe fn zero() -> Self::Vector;
+    /// The `LANES` numbers at `from`.
+    unsafe fn load(from: *const f32) -> Self::Vector;
+    /// The number at `from` in all lanes.
+    unsafe fn splat(from: *const f32) -> Self::Vector;
+    /// `a · b + c`
+    unsafe fn multiply_add(a: Self::Vector, b: Self::Vector, c: Self::Vector) -> Self::Vector;
+    /// Writes all lanes to `to`.
+    unsafe fn store(to: *mut f32, vector: Self::Vector);
+    /// Writes the first `count` lanes to `to`.
+    unsafe fn store_first(to: *mut f32, vector: Self::Vector, count: usize);
+}
+
+/// A computation that can run on any vector unit.
+pub(crate) trait Work {
+    /// Does the work. Implementations are `#[inline(always)]`, so that they are compiled for the unit.
+    fn run<S: Simd>(self);
+}
+
+/// Does the work on the widest vector unit of this processor.
+pub(crate) fn dispatch(work: impl Work) {
+    #[cfg(target_arch = "x86_64")]
+    {
+        if is_x86_feature_detected!("avx512f") {
+            // SAFETY: the processor has AVX-512F, and with it AVX2 and FMA.
+            return unsafe { run_avx512(work) };
+        }
+        if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
+            // SAFETY: the processor has AVX2 and FMA.
+            return unsafe { run_avx2(work) };
+        }
+    }
+    work.run::<Portable>();
+}
+
+/// Calls `pass` compiled for the widest vector unit; for plain loops that the compiler vectorises.
+pub(crate) fn vectorized<R>(pass: impl FnOnce() -> R) -> R {
+    let mut result = None;
+    dispatch(Pass(|| result = Some(pass())));
+    result.expect("the pass ran exactly once")
+}
+
+struct Pass<F>(F);
+
+impl<F: FnOnce()> Work for Pass<F> {
+    #[inline(always)]
+    fn run<S: Simd>(self) {
+        (self.0)();
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f,avx2,fma")]
+fn run_avx512(work: impl Work) {
+    work.run::<Avx512>();
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,fma")]
+fn run_avx2(work: impl Work) {
+    work.run::<Avx2>();
+}
+
+/// Any processor, in the compiler's hands.
+#[derive(Clone, Copy)]
+pub(crate) struct Portable;
+
+impl Simd for Portable {
+    const LANES: usize = 4;
+    const ROWS: usize = 6;
+    type Vector = [f32; 4];
+
+    #[inline(always)]
+    unsafe fn zero() -> Self::Vector {
+        [0.0; 4]
+    }
+
+    #[inline(always)]
+    unsafe fn load(from: *const f32) -> Self::Vector {
+        // SAFETY: the caller promises four numbers; arrays of f32 need no more alignment than f32.
+        unsafe { from.cast::<[f32; 4]>().read() }
+    }
+
+    #[inline(always)]
+    unsafe fn splat(from: *const f32) -> Self::Vector {
+        // SAFETY: the caller promises one number.
+        [unsafe { *from }; 4]
+    }
+
+    #[inline(always)]
+    unsafe fn multiply_add(a: Self::Vector, b: Self::Vector, c: Self::Vector) -> Self::Vector {
+        std::array::from_fn(|lane| a[lane] * b[lane] + c[lane])
+    }
+
+    #[inline(always)]
+    unsafe fn store(to: *mut f32, vector: Self::Vector) {
+        // SAFETY: the caller promises room for four numbers.
+        unsafe { to.cast::<[f32; 4]>().write(vector) }
+    }
+
+    #[inline(always)]
+    unsafe fn store_first(to: *mut f32, vector: Self::Vector, count: usize) {
+        // SAFETY: the caller promises room for `count` numbers, at most four.
+        unsafe { to.copy_from_nonoverlapping(vector.as_ptr(), count) }
+    }
+}
+
+/// x86 with AVX2 and FMA.
+#[cfg(target_arch = "x86_64")]
+#[derive(Clone, Copy)]
+pub(crate) struct Avx2;
+
+#[cfg(target_arch = "x86_64")]
+impl Simd for Avx2 {
+    const LANES: usize = 8;
+    const ROWS: usize = 6;
+    type Vector = x86::__m256;
+
+    #[inline(always)]
+    unsafe fn zero() -> Self::Vector {
+        // SAFETY: the caller knows that the unit exists.
+        unsafe { x86::_mm256_setzero_ps() }
+    }
+
+    #[inline(always)]
+    unsafe fn load(from: *const f32) -> Self::Vector {
+        // SAFETY: the caller knows that the unit exists and promises eight numbers.
+        unsafe { x86::_mm256_loadu_ps(from) }
+    }
+
+    #[inline(always)]
+    unsafe fn splat(from: *const f32) -> Self::Vector {
+        // SAFETY: the caller knows that the unit exists and promises one number.
+        unsafe { x86::_mm256_set1_ps(*from) }
+    }
+
+    #[inline(always)]
+    unsafe fn multiply_add(a: Self::Vector, b: Self::Vector, c: Self::Vector) -> Self::Vector {
+        // SAFETY: the caller knows that the unit exists.
+        unsafe { x86::_mm256_fmadd_ps(a, b, c) }
+    }
+
+    #[inline(always)]
+    unsafe fn store(to: *mut f32, vector: Self::Vector) {
+        // SAFETY: the caller knows that the unit exists and promises room for eight numbers.
+        unsafe { x86::_mm256_storeu_ps(to, vector) }
+    }
+
+    #[inline(always)]
+    unsafe fn store_first(to: *mut f32, vector: Self::Vector, count: usize) {
+        let mut lanes = [0.0; 8];
+        // SAFETY: `lanes` holds eight numbers; the caller promises room for `count` of them.
+        unsafe {
+            x86::_mm256_storeu_ps(lanes.as_mut_ptr(), vector);
+            to.copy_from_nonoverlapping(lanes.as_ptr(), count);
+        }
+    }
+}
+
+/// x86 with AVX-512F.
+#[cfg(target_arch = "x86_64")]
+#[derive(Clone, Copy)]
+pub(crate) struct Avx512;
+
+#[cfg(target_arch = "x86_64")]
+impl Simd for Avx512 {
+    const LANES: usize = 16;
+    const ROWS: usize = 14;
+    type Vector = x86::__m512;
+
+    #[inline(always)]
+    unsafe fn zero() -> Self::Vector {
+        // SAFETY: the caller knows that the unit exists.
+        unsafe { x86::_mm512_setzero_ps() }
+    }
+
+    #[inline(always)]
+    unsafe fn load(from: *const f32) -> Self::Vector {
+        // SAFETY: the caller knows that the unit exists and promises sixteen numbers.
+        unsafe { x86::_mm512_loadu_ps(from) }
+    }
+
+    #[inline(always)]
+    unsafe fn splat(from: *const f32) -> Self::Vector {
+        // SAFETY: the caller knows that the unit exists and promises one number.
+        unsafe { x86::_mm512_set1_ps(*from) }
+    }
+
+    #[inline(always)]
+    unsafe fn multiply_add(a: Self::Vector, b: Self::Vector, c: Self::Vector) -> Self::Vector {
+        // SAFETY: the caller knows that the unit exists.
+        unsafe { x86::_mm512_fmadd_ps(a, b, c) }
+    }
+
+    #[inline(always)]
+    unsafe fn store(to: *mut f32, vector: Self::Vector) {
+        // SAFETY: the caller knows that the unit exists and promises room for sixteen numbers.
+        unsafe { x86::_mm512_storeu_ps(to, vector) }
+    }
+
+    #[inline(always)]
+    unsafe fn store_first(to: *mut f32, vector: Self::Vector, count: usize) {
+        let mask = u16::try_from((1u32 << count) - 1).unwrap_or(u16::MAX);
+        // SAFETY: the caller knows that the unit exists and promises room for `count` numbers.
+        unsafe { x86::_mm512_mask_storeu_ps(to, mask, vector) }
+    }
+}

@@ -1,0 +1,33 @@
+//! Everything that can go wrong while a data set is made.
+
+use std::path::PathBuf;
+
+use crate::{Kind, Modality};
+
+/// Why a synthetic data set could not be made.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A resolution outside its range.
+    #[error("matrix_scale must lie in (0, 1], got {0}; 1 is the official resolution")]
+    MatrixScale(f64),
+    /// A modality that the data set does not have.
+    #[error("{kind:?} has no modality {modality:?}, only {:?}", kind.modalities())]
+    ForeignModality {
+        /// The modality asked for.
+        modality: Modality,
+        /// The data set.
+        kind: Kind,
+    },
+    /// A folder that could not be created.
+    #[error("cannot create folder {path}: {reason}", path = path.display())]
+    Folder {
+        /// The folder.
+        path: PathBuf,
+        /// What the operating system said.
+        reason: std::io::Error,
+    },
+    /// A volume that could not be written.
+    #[error(transparent)]
+    Data(#[from] duomo_data::Error),
+}

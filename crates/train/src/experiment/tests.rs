@@ -1,0 +1,100 @@
+use expect_test::expect;
+
+use super::*;
+
+fn csa(overrides: &[&str]) -> Result<Experiment> {
+    let overrides: Vec<String> = overrides.iter().map(|&text| text.to_owned()).collect();
+    Experiment::load(Dataset::load("mscmr").unwrap(), "csa", "quick", 7, &overrides)
+}
+
+#[test]
+fn every_built_in_method_and_schedule_is_valid() {
+    for (method, _) in METHODS {
+        for (schedule, _) in SCHEDULES {
+            let experiment =
+                Experiment::load(Dataset::load("mscmr").unwrap(), method, schedule, 0, &[]).unwrap();
+            assert!(!experiment.method.label.is_empty());
+        }
+    }
+}
+
+#[test]
+fn the_paper_schedule_has_the_papers_network() {
+    let experiment =
+        Experiment::load(Dataset::load("mmwhs").unwrap(), "csa", "paper", 0, &[]).unwrap();
+
+    let architecture = experiment.architecture(2);
+
+    assert_eq!((architecture.width, architecture.classes), (16, 5));
+    assert_eq!(architecture.blocks, [1, 1, 2, 2, 2, 2, 2, 2]);
+    assert_eq!(experiment.preparation().crop, 256);
+}
+
+#[test]
+fn an_override_changes_its_key_and_nothing_else() {
+    let plain = csa(&[]).unwrap();
+
+    let changed = csa(&["schedule.steps=12", "schedule.network.head=transposed"]).unwrap();
+
+    assert_eq!(changed.schedule.steps, 12);
+    assert_eq!(changed.schedule.network.head, duomo_model::Head::Transposed);
+    assert_eq!(changed.method, plain.method);
+}
+
+#[test]
+fn a_transfer_weight_is_reached_by_its_number() {
+    let experiment = csa(&["method.transfer.0.weight=0.0"]).unwrap();
+
+    assert!(experiment.method.transfer[0].weight().abs() < f64::EPSILON);
+}
+
+#[test]
+fn an_unknown_key_is_named() {
+    let error = csa(&["schedule.stepz=12"]).unwrap_err();
+
+    assert!(error.to_string().contains("unknown field `stepz`"), "{error:#}");
+}
+
+#[test]
+fn an_unknown_method_lists_the_known_ones() {
+    let error =
+        Experiment::load(Dataset::load("mscmr").unwrap(), "cas", "quick", 0, &[]).unwrap_err();
+
+    expect!["unknown method `cas`; known are single, ummkd, joint, msbn, affinity, csa, or give the path of a .toml file"]
+        .assert_eq(&error.to_string());
+}
+
+#[test]
+fn a_crop_that_the_network_cannot_halve_three_times_is_refused() {
+    let error = csa(&["schedule.preparation.crop=100"]).unwrap_err();
+
+    expect!["the crop must be a positive multiple of 8, because the network's features live at an eighth of its side; got 100"]
+        .assert_eq(&error.to_string());
+}
+
+#[test]
+fn the_rate_falls_by_its_factor_after_each_interval() {
+    let optimizer = Optimizer { rate: 1e-4, decay: 0.95, decay_every: 1000, l2: 0.0 };
+
+    assert!((optimizer.rate_at(1000) - 1e-4).abs() < 1e-18);
+    assert!((optimizer.rate_at(1001) - 0.95e-4).abs() < 1e-18);
+    assert!((optimizer.rate_at(2001) - 0.9025e-4).abs() < 1e-18);
+}
+
+#[test]
+fn separate_networks_serve_one_modality_each() {
+    let single =
+        Experiment::load(Dataset::load("mscmr").unwrap(), "single", "quick", 0, &[]).unwrap();
+
+    assert_eq!(single.method.networks(3), [[0], [1], [2]]);
+    assert_eq!(csa(&[]).unwrap().method.networks(3), [[0, 1, 2]]);
+}
+
+#[test]
+fn a_resolved_experiment_survives_being_written_and_read() {
+    let experiment = csa(&["schedule.steps=12"]).unwrap();
+
+    let text = toml::to_string_pretty(&experiment).unwrap();
+
+    assert_eq!(toml::from_str::<Experiment>(&text).unwrap(), experiment);
+}

@@ -1,0 +1,47 @@
+//! Experiments, training loop, checkpoints, inference and the data of reports.
+//!
+//! - [`Experiment`]: method × data set × schedule, from TOML files, every key resolved
+//! - [`train`]: one run, from a folder of NIfTI files to a [`Summary`] of the test patients
+//! - [`Model`]: the file that a run leaves behind, and all that prediction needs
+//! - [`Observer`]: how a run tells what it does; nothing in this crate prints
+//!
+//! # Sources
+//!
+//! - [Chen2020] J. Chen, W. Li, H. Li, J. Zhang, *Deep Class-Specific Affinity-Guided Convolutional
+//!   Network for Multimodal Unpaired Image Segmentation*, MICCAI 2020, arXiv 2101.01513.
+//! - [Dou2020] Q. Dou, Q. Liu, P. A. Heng, B. Glocker, *Unpaired Multi-modal Segmentation via
+//!   Knowledge Distillation*, IEEE TMI 2020, arXiv 2001.03111.
+#![forbid(unsafe_code)]
+
+mod cases;
+mod checkpoint;
+mod draw;
+mod evaluation;
+mod experiment;
+mod inference;
+mod loss;
+mod model_file;
+mod network;
+mod observer;
+mod provenance;
+mod run;
+mod run_folder;
+mod summary;
+mod tensorboard;
+mod trainer;
+
+pub use candle_core::Device;
+pub use checkpoint::Progress;
+pub use evaluation::{CaseScores, ClassScores};
+pub use experiment::{
+    Experiment, LossWeights, METHODS, Method, Network, Optimizer, PreparationChanges, SCHEDULES,
+    Schedule, Sharing, SplitFractions, Transfer,
+};
+pub use inference::{segment, segment_automatically};
+pub use loss::{LossTerms, total_loss};
+pub use model_file::{FORMAT, Model, ModelCard, Provenance};
+pub use observer::{Event, Observer, Silent};
+pub use provenance::{Program, data_hash};
+pub use run::{TrainRequest, train};
+pub use run_folder::{Resume, RunFolder};
+pub use summary::{ClassSummary, ModalitySummary, Statistic, Summary};

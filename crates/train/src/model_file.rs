@@ -1,0 +1,216 @@
+//! A model is one `.safetensors` file: weights, and in its metadata all that prediction needs.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
+
+use anyhow::{Context, Result, bail, ensure};
+use candle_core::{DType, Device, Tensor};
+use duomo_data::{LabelClass, LabelMap, Preparation, UnknownLabels, atomic_write};
+use duomo_model::{Architecture, Fcn};
+use safetensors::tensor::{Dtype, TensorView};
+use safetensors::SafeTensors;
+use serde::{Deserialize, Serialize};
+
+use crate::network::TrainedNetwork;
+
+/// What the metadata of a model file says under the key `duomo`.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct ModelCard {
+    /// Always `duomo.model/1`.
+    pub format: String,
+    /// Architecture of each network.
+    pub architectures: Vec<Architecture>,
+    /// Modalities that each network serves, as indices into `modalities`.
+    pub networks: Vec<Vec<usize>>,
+    /// Names of the modalities.
+    pub modalities: Vec<String>,
+    /// Foreground classes in the order of their indices, with the label values they stand for.
+    pub labels: Vec<LabelClass>,
+    /// How a volume becomes the network's input.
+    pub preparation: Preparation,
+    /// Where the weights come from.
+    pub provenance: Provenance,
+}
+
+/// Where a model's weights come from.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Provenance {
+    /// Version of Duomo that trained it.
+    pub version: String,
+    /// Commit of the source tree, or `unknown`.
+    pub commit: String,
+    /// Label of the method.
+    pub method: String,
+    /// Label of the schedule.
+    pub schedule: String,
+    /// Seed of the run.
+    pub seed: u64,
+    /// Digest of the training data's files.
+    pub data_hash: String,
+    /// Optimiser steps behind the weights.
+    pub step: u64,
+}
+
+/// The format that this version writes and reads.
+pub const FORMAT: &str = "duomo.model/1";
+
+impl ModelCard {
+    /// The values that class indices are written as.
+    pub fn label_values(&self, classes: &[u8]) -> Vec<u16> {
+        LabelMap::new(&self.labels, UnknownLabels::Error).values(classes)
+    }
+}
+
+/// Networks ready for prediction, and their card.
+#[derive(Debug)]
+pub struct Model {
+    /// What the file says about itself.
+    pub card: ModelCard,
+    networks: Vec<Fcn>,
+}
+
+impl Model {
+    /// Reads a model file.
+    ///
+    /// # Errors
+    ///
+    /// A file that cannot be read, is no safetensors file, was not written by Duomo, has another
+    /// format, or lacks a weight: each says which, and which file.
+    pub fn load(path: &Path, device: &Device) -> Result<Self> {
+        let bytes = std::fs::read(path).with_context(|| format!("cannot read model {}", path.display()))?;
+        let (card, tensors) = parse(&bytes, device).with_context(|| format!("in model {}", path.display()))?;
+        Self::from_parts(card, &tensors, device).with_context(|| format!("in model {}", path.display()))
+    }
+
+    pub(crate) fn from_parts(
+        card: ModelCard,
+        tensors: &BTreeMap<String, Tensor>,
+        device: &Device,
+    ) -> Result<Self> {
+        let networks = card.architectures.iter().enumerate().map(|(index, architecture)| {
+            let fcn = Fcn::new(architecture, 0, DType::F32, device)?;
+            fcn.parameters().load_tensors(&of_network(tensors, index))?;
+            Ok(fcn)
+        });
+        let networks = networks.collect::<Result<_>>()?;
+        Ok(Self { card, networks })
+    }
+
+    /// Index of a modality by name.
+    ///
+    /// # Errors
+    ///
+    /// A name that the model does not know lists those it does.
+    pub fn modality(&self, name: &str) -> Result<usize> {
+        let known = &self.card.modalities;
+        known.iter().position(|known| known.eq_ignore_ascii_case(name)).with_context(|| {
+            format!("the model knows the modalities {}, not `{name}`", known.join(", "))
+        })
+    }
+
+    /// Logits `[B, H, W, C]` of `[B, H, W, s]` images of one modality.
+    ///
+    /// # Errors
+    ///
+    /// Shapes that the architecture cannot take.
+    pub fn logits(&self, images: &Tensor, modality: usize) -> Result<Tensor> {
+        let (network, row) = self
+            .card
+            .networks
+            .iter()
+            .enumerate()
+            .find_map(|(network, served)| Some((network, served.iter().position(|&m| m == modality)?)))
+            .with_context(|| format!("no network of the model serves modality {modality}"))?;
+        Ok(self.networks[network].forward(images, row)?)
+    }
+}
+
+/// Adam's moments of all networks under `{network}/{parameter}#1` and `#2`.
+pub(crate) fn moments(networks: &[TrainedNetwork]) -> BTreeMap<String, Tensor> {
+    let mut tensors = BTreeMap::new();
+    for (index, network) in networks.iter().enumerate() {
+        for (name, (first, second)) in &network.moments {
+            tensors.insert(format!("{index}/{name}#1"), first.as_tensor().clone());
+            tensors.insert(format!("{index}/{name}#2"), second.as_tensor().clone());
+        }
+    }
+    tensors
+}
+
+/// Weights and running statistics of all networks under `{network}/{parameter}`.
+pub(crate) fn weights(networks: &[TrainedNetwork]) -> Result<BTreeMap<String, Tensor>> {
+    let mut tensors = BTreeMap::new();
+    for (index, network) in networks.iter().enumerate() {
+        for (name, tensor) in network.fcn.parameters().to_tensors()? {
+            tensors.insert(format!("{index}/{name}"), tensor);
+        }
+    }
+    Ok(tensors)
+}
+
+/// The tensors of one network by parameter name, moments left out.
+pub(crate) fn of_network(tensors: &BTreeMap<String, Tensor>, network: usize) -> BTreeMap<String, Tensor> {
+    let prefix = format!("{network}/");
+    let mine = tensors.iter().filter_map(|(name, tensor)| Some((name.strip_prefix(&prefix)?, tensor)));
+    mine.filter(|(name, _)| !name.contains('#')).map(|(name, t)| (name.to_owned(), t.clone())).collect()
+}
+
+/// Writes tensors and a card, through a temporary name; `extra` is further metadata.
+pub(crate) fn write(
+    path: &Path,
+    card: &ModelCard,
+    tensors: &BTreeMap<String, Tensor>,
+    extra: &[(&str, String)],
+) -> Result<()> {
+    let mut metadata = HashMap::from([("duomo".to_owned(), serde_json::to_string(card)?)]);
+    metadata.extend(extra.iter().map(|(key, value)| ((*key).to_owned(), value.clone())));
+    let data: Vec<(&String, Vec<usize>, Vec<u8>)> = tensors
+        .iter()
+        .map(|(name, tensor)| Ok((name, tensor.dims().to_vec(), little_endian(tensor)?)))
+        .collect::<Result<_>>()?;
+    let views = data.iter().map(|(name, shape, bytes)| {
+        Ok((name.as_str(), TensorView::new(Dtype::F32, shape.clone(), bytes)?))
+    });
+    let views = views.collect::<Result<Vec<_>>>()?;
+    let bytes = safetensors::serialize(views, Some(metadata))?;
+    atomic_write(path, &bytes)?;
+    Ok(())
+}
+
+fn little_endian(tensor: &Tensor) -> Result<Vec<u8>> {
+    let values = tensor.flatten_all()?.to_vec1::<f32>()?;
+    if let Some(value) = values.iter().find(|value| !value.is_finite()) {
+        bail!("a weight is {value}; weights that are not finite are never written");
+    }
+    Ok(values.iter().flat_map(|value| value.to_le_bytes()).collect())
+}
+
+/// Reads card and tensors.
+pub(crate) fn parse(bytes: &[u8], device: &Device) -> Result<(ModelCard, BTreeMap<String, Tensor>)> {
+    let metadata = metadata(bytes)?;
+    let card = metadata.get("duomo").context(
+        "the file has no `duomo` metadata, so it was not written by `duomo train`; \
+         give a model.safetensors from a run folder",
+    )?;
+    let format = serde_json::from_str::<serde_json::Value>(card)?["format"].clone();
+    ensure!(format == FORMAT, "the file has format {format}, this version reads \"{FORMAT}\"");
+    let card = serde_json::from_str(card).context("in the `duomo` metadata")?;
+    let file = SafeTensors::deserialize(bytes)?;
+    let mut tensors = BTreeMap::new();
+    for (name, view) in file.tensors() {
+        ensure!(view.dtype() == Dtype::F32, "tensor {name} has type {:?}, expected F32", view.dtype());
+        let values: Vec<f32> =
+            view.data().as_chunks().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
+        tensors.insert(name, Tensor::from_vec(values, view.shape(), device)?);
+    }
+    Ok((card, tensors))
+}
+
+/// The string metadata of a safetensors file.
+pub(crate) fn metadata(bytes: &[u8]) -> Result<HashMap<String, String>> {
+    let (_, header) = SafeTensors::read_metadata(bytes)
+        .context("not a safetensors file, or one that was cut short")?;
+    Ok(header.metadata().clone().unwrap_or_default())
+}

@@ -1,0 +1,59 @@
+//! Where a run comes from: program, machine and the bytes of its data.
+
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use duomo_data::Case;
+use rayon::prelude::*;
+use serde::Serialize;
+
+/// What built and ran a training, for `run.json`.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Program {
+    /// Version of Duomo.
+    pub version: &'static str,
+    /// Commit of its source tree, or `unknown`.
+    pub commit: &'static str,
+    /// Operating system and processor architecture.
+    pub platform: String,
+    /// Threads that arithmetic runs on.
+    pub threads: usize,
+}
+
+impl Program {
+    /// The running program.
+    pub fn current() -> Self {
+        Self {
+            version: env!("CARGO_PKG_VERSION"),
+            commit: env!("DUOMO_COMMIT"),
+            platform: format!("{} {}", std::env::consts::OS, std::env::consts::ARCH),
+            threads: rayon::current_num_threads(),
+        }
+    }
+}
+
+/// BLAKE3 digest of every image and label file, in the order of the cases, with the path below `root`.
+///
+/// Moving the folder does not change it; renaming, editing or adding a file does.
+///
+/// # Errors
+///
+/// A file that cannot be read.
+pub fn data_hash(root: &Path, cases: &[Case]) -> Result<String> {
+    let files: Vec<&Path> = cases
+        .iter()
+        .flat_map(|case| std::iter::once(case.image.as_path()).chain(case.labels.as_deref()))
+        .collect();
+    let digests = files.par_iter().map(|path| {
+        let bytes = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+        Ok(blake3::hash(&bytes))
+    });
+    let digests: Vec<_> = digests.collect::<Result<_>>()?;
+    let mut whole = blake3::Hasher::new();
+    for (path, digest) in files.iter().zip(digests) {
+        let below = path.strip_prefix(root).unwrap_or(path);
+        whole.update(below.as_os_str().as_encoded_bytes());
+        whole.update(digest.as_bytes());
+    }
+    Ok(whole.finalize().to_hex().to_string())
+}

@@ -1,0 +1,189 @@
+//! A run folder: where each file of a run lies, and when the run counts as finished.
+
+use std::fs::{self, OpenOptions};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use duomo_data::atomic_write;
+use serde::{Deserialize, Serialize};
+
+use crate::experiment::Experiment;
+
+/// What to do when the run folder already holds a run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Resume {
+    /// Go on from its last checkpoint if it is the same experiment, begin if there is none.
+    #[default]
+    Auto,
+    /// Go on, and fail when there is nothing to go on from.
+    Must,
+    /// Begin, and fail when the folder is not empty: nothing is ever overwritten.
+    Never,
+}
+
+/// The files of one run.
+#[derive(Clone, Debug)]
+pub struct RunFolder {
+    root: PathBuf,
+}
+
+impl RunFolder {
+    /// Creates or reopens a run folder for an experiment.
+    ///
+    /// # Errors
+    ///
+    /// A folder that cannot be created, that belongs to another experiment, or that does not fit
+    /// `resume`; each says what was found and what would help.
+    pub fn open(root: &Path, experiment: &Experiment, resume: Resume) -> Result<Self> {
+        let folder = Self { root: root.to_owned() };
+        let resolved = toml::to_string_pretty(experiment).context("cannot write the experiment as TOML")?;
+        let found = fs::read_to_string(folder.experiment()).ok();
+        match (resume, found) {
+            (Resume::Never, Some(_)) => bail!(
+                "{} already holds a run; give another --out, or --resume auto to go on with it",
+                root.display()
+            ),
+            (Resume::Must, None) => bail!(
+                "{} holds no run to resume; --resume auto begins one",
+                root.display()
+            ),
+            (_, Some(found)) if found != resolved => bail!(
+                "{} holds a run of another experiment (see {}); give another --out",
+                root.display(),
+                folder.experiment().display()
+            ),
+            (_, Some(_)) => {}
+            (_, None) => folder.create(&resolved)?,
+        }
+        if resume == Resume::Must && !folder.last_checkpoint().exists() {
+            bail!("{} holds no checkpoint to resume from; --resume auto begins afresh", root.display());
+        }
+        Ok(folder)
+    }
+
+    fn create(&self, experiment: &str) -> Result<()> {
+        for folder in [&self.root, &self.checkpoints(), &self.predictions()] {
+            fs::create_dir_all(folder)
+                .with_context(|| format!("cannot create the run folder {}", folder.display()))?;
+        }
+        atomic_write(&self.experiment(), experiment.as_bytes())?;
+        Ok(())
+    }
+
+    /// The folder itself.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// `experiment.toml`, every key resolved.
+    pub fn experiment(&self) -> PathBuf {
+        self.root.join("experiment.toml")
+    }
+
+    /// `run.json`: version, commit, data hash, split, machine.
+    pub fn run(&self) -> PathBuf {
+        self.root.join("run.json")
+    }
+
+    /// `metrics.jsonl`: one line per step and per validation.
+    pub fn metrics(&self) -> PathBuf {
+        self.root.join("metrics.jsonl")
+    }
+
+    /// `summary.json`: the test patients' scores.
+    pub fn summary(&self) -> PathBuf {
+        self.root.join("summary.json")
+    }
+
+    /// `model.safetensors`: the best weights and all that prediction needs.
+    pub fn model(&self) -> PathBuf {
+        self.root.join("model.safetensors")
+    }
+
+    /// Where predictions of the test patients lie, one folder per modality.
+    pub fn predictions(&self) -> PathBuf {
+        self.root.join("predictions")
+    }
+
+    /// Where pictures lie.
+    pub fn pictures(&self) -> PathBuf {
+        self.root.join("pictures")
+    }
+
+    /// `checkpoints/last.safetensors`.
+    pub fn last_checkpoint(&self) -> PathBuf {
+        self.checkpoints().join("last.safetensors")
+    }
+
+    /// `checkpoints/best.safetensors`, by validation score.
+    pub fn best_checkpoint(&self) -> PathBuf {
+        self.checkpoints().join("best.safetensors")
+    }
+
+    fn checkpoints(&self) -> PathBuf {
+        self.root.join("checkpoints")
+    }
+
+    fn done(&self) -> PathBuf {
+        self.root.join("DONE")
+    }
+
+    /// Whether the run went through to its end.
+    pub fn is_done(&self) -> bool {
+        self.done().exists()
+    }
+
+    /// Marks the run as finished; called last.
+    ///
+    /// # Errors
+    ///
+    /// A folder that can no longer be written to.
+    pub fn mark_done(&self) -> Result<()> {
+        Ok(atomic_write(&self.done(), b"")?)
+    }
+
+    /// Writes a value as indented JSON.
+    ///
+    /// # Errors
+    ///
+    /// A folder that can no longer be written to, or a full disk.
+    pub fn write_json(&self, path: &Path, value: &impl Serialize) -> Result<()> {
+        let mut text = serde_json::to_string_pretty(value)?;
+        text.push('\n');
+        Ok(atomic_write(path, text.as_bytes())?)
+    }
+
+    /// Appends one line of JSON to `metrics.jsonl`.
+    ///
+    /// # Errors
+    ///
+    /// A folder that can no longer be written to, or a full disk.
+    pub fn append_metrics(&self, line: &impl Serialize) -> Result<()> {
+        let path = self.metrics();
+        let mut text = serde_json::to_string(line)?;
+        text.push('\n');
+        let file = OpenOptions::new().create(true).append(true).open(&path);
+        file.and_then(|mut file| file.write_all(text.as_bytes()))
+            .with_context(|| format!("cannot append to {}", path.display()))
+    }
+
+    /// Drops lines of `metrics.jsonl` after `step`: a killed run may have logged steps that the
+    /// checkpoint it resumes from does not hold. A last line that was cut short goes, too.
+    ///
+    /// # Errors
+    ///
+    /// A file that cannot be read or written.
+    pub fn truncate_metrics(&self, step: u64) -> Result<()> {
+        #[derive(Deserialize)]
+        struct Line {
+            step: u64,
+        }
+        let Ok(text) = fs::read_to_string(self.metrics()) else { return Ok(()) };
+        let kept: String = text
+            .split_inclusive('\n')
+            .filter(|line| serde_json::from_str::<Line>(line).is_ok_and(|line| line.step <= step))
+            .collect();
+        Ok(atomic_write(&self.metrics(), kept.as_bytes())?)
+    }
+}

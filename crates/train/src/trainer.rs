@@ -1,0 +1,203 @@
+//! The training loop: steps, validation, checkpoints, and the way back after an interruption.
+
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context, Result};
+use candle_core::Device;
+use serde::Serialize;
+
+use crate::cases::Cases;
+use crate::checkpoint::{self, Progress};
+use crate::draw::{Draw, DrawnBatch};
+use crate::evaluation::mean_dice;
+use crate::experiment::Experiment;
+use crate::loss::LossTerms;
+use crate::model_file::{self, FORMAT, Model, ModelCard, Provenance};
+use crate::network::TrainedNetwork;
+use crate::observer::{Event, Observer};
+use crate::provenance::Program;
+use crate::run_folder::RunFolder;
+use crate::tensorboard::EventFile;
+
+/// Weight of the newest step in the running mean of the speed.
+const SPEED_SMOOTHING: f64 = 0.1;
+
+/// Trains the networks of an experiment on prepared cases, inside a run folder.
+#[derive(Debug)]
+pub(crate) struct Trainer<'a> {
+    experiment: &'a Experiment,
+    folder: &'a RunFolder,
+    cases: &'a Cases,
+    data_hash: &'a str,
+    device: Device,
+    networks: Vec<TrainedNetwork>,
+    progress: Progress,
+    events: EventFile,
+}
+
+/// One line of `metrics.jsonl`.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Line<'a> {
+    Step { step: u64, rate: f64, slices_per_second: f64, #[serde(flatten)] terms: &'a LossTerms },
+    Validation { step: u64, validation_dice: &'a [(String, Option<f64>)], score: Option<f64> },
+}
+
+impl<'a> Trainer<'a> {
+    /// Begins, or goes on from the folder's last checkpoint.
+    ///
+    /// # Errors
+    ///
+    /// A checkpoint that is damaged or of another experiment; a folder that cannot be written to.
+    pub(crate) fn new(
+        experiment: &'a Experiment,
+        folder: &'a RunFolder,
+        cases: &'a Cases,
+        data_hash: &'a str,
+        observer: &mut dyn Observer,
+    ) -> Result<Self> {
+        let device = Device::Cpu;
+        let networks = TrainedNetwork::of_experiment(experiment, &device)?;
+        let mut progress = Progress::default();
+        if folder.last_checkpoint().exists() {
+            progress = checkpoint::restore(&folder.last_checkpoint(), &networks, &device)?;
+            let text = format!("going on after step {} of {}", progress.step, experiment.schedule.steps);
+            observer.event(&Event::Message(&text));
+        }
+        folder.truncate_metrics(progress.step)?;
+        let events = EventFile::open(folder.root()).context("cannot write TensorBoard events")?;
+        Ok(Self { experiment, folder, cases, data_hash, device, networks, progress, events })
+    }
+
+    /// Trains to the schedule's last step and returns the best weights as a model, also written to
+    /// the run folder.
+    ///
+    /// # Errors
+    ///
+    /// A loss that is not finite, or a folder that can no longer be written to; the last good
+    /// checkpoint is then intact.
+    pub(crate) fn run(mut self, observer: &mut dyn Observer) -> Result<Model> {
+        let schedule = &self.experiment.schedule;
+        let draws = self.draws()?;
+        let slices = (schedule.batch * draws.len()) as f64;
+        let mut speed = None;
+        while self.progress.step < schedule.steps {
+            let step = self.progress.step + 1;
+            let started = Instant::now();
+            let terms = self.step(&draws, step)?;
+            let now = slices / started.elapsed().as_secs_f64().max(1e-9);
+            let smoothed = speed.map_or(now, |speed| speed + SPEED_SMOOTHING * (now - speed));
+            speed = Some(smoothed);
+            self.progress.step = step;
+            self.log_step(&terms, smoothed)?;
+            let steps = schedule.steps;
+            observer.event(&Event::Step { step, steps, terms: &terms, slices_per_second: smoothed });
+            if step % schedule.validate_every == 0 || step == schedule.steps {
+                self.validate(observer)?;
+            }
+        }
+        self.finish()
+    }
+
+    fn draws(&self) -> Result<Vec<Draw<'a>>> {
+        let per_modality = self.cases.train.iter().enumerate();
+        per_modality.map(|(modality, cases)| Draw::new(self.experiment, modality, cases)).collect()
+    }
+
+    fn step(&self, draws: &[Draw<'_>], step: u64) -> Result<LossTerms> {
+        let batches: Vec<DrawnBatch> =
+            draws.iter().map(|draw| draw.batch(self.experiment, step)).collect::<Result<_>>()?;
+        let terms = self.networks.iter().map(|network| network.step(&batches, self.experiment, step));
+        Ok(LossTerms::of_networks(terms.collect::<Result<_>>()?))
+    }
+
+    fn log_step(&mut self, terms: &LossTerms, slices_per_second: f64) -> Result<()> {
+        let step = self.progress.step;
+        let rate = self.experiment.schedule.optimizer.rate_at(step);
+        self.folder.append_metrics(&Line::Step { step, rate, slices_per_second, terms })?;
+        self.scalar("loss/total", terms.total)?;
+        for (modality, (dice, entropy)) in terms.dice.iter().zip(&terms.cross_entropy).enumerate() {
+            let name = &self.experiment.dataset.modalities[modality].name;
+            self.scalar(&format!("loss/dice/{name}"), *dice)?;
+            self.scalar(&format!("loss/cross-entropy/{name}"), *entropy)?;
+        }
+        for (name, value) in &terms.transfer {
+            self.scalar(&format!("loss/{name}"), *value)?;
+        }
+        self.scalar("rate", rate)
+    }
+
+    fn scalar(&mut self, tag: &str, value: f64) -> Result<()> {
+        let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |time| time.as_secs_f64());
+        self.events
+            .scalar(tag, value, self.progress.step, seconds)
+            .with_context(|| format!("cannot append to TensorBoard's file in {}", self.folder.root().display()))
+    }
+
+    /// Scores the validation patients and writes the checkpoints.
+    fn validate(&mut self, observer: &mut dyn Observer) -> Result<()> {
+        let step = self.progress.step;
+        let model = self.model()?;
+        let mut dice = Vec::new();
+        for (modality, cases) in self.cases.validation.iter().enumerate() {
+            let name = self.experiment.dataset.modalities[modality].name.clone();
+            dice.push((name, mean_dice(&model, cases, modality)?));
+        }
+        let known: Vec<f64> = dice.iter().filter_map(|(_, dice)| *dice).collect();
+        let score = (!known.is_empty()).then(|| known.iter().sum::<f64>() / known.len() as f64);
+        // Without validation patients the newest weights are the best that is known.
+        let better = score.is_none_or(|score| self.progress.best.is_none_or(|(best, _)| score > best));
+        if better {
+            self.progress.best = score.map(|score| (score, step));
+            self.save(&self.folder.best_checkpoint())?;
+        }
+        self.save(&self.folder.last_checkpoint())?;
+        self.folder.append_metrics(&Line::Validation { step, validation_dice: &dice, score })?;
+        for (name, value) in dice.iter().filter_map(|(name, dice)| Some((name, (*dice)?))) {
+            self.scalar(&format!("val/dice/{name}"), value)?;
+        }
+        observer.event(&Event::Validation { step, dice: &dice, best: better });
+        Ok(())
+    }
+
+    fn save(&self, path: &std::path::Path) -> Result<()> {
+        checkpoint::save(path, &self.networks, &self.card(), &self.progress)
+    }
+
+    /// The present weights as a model.
+    fn model(&self) -> Result<Model> {
+        let tensors = model_file::weights(&self.networks)?;
+        Model::from_parts(self.card(), &tensors, &self.device)
+    }
+
+    /// Writes the best weights as the run's model.
+    fn finish(mut self) -> Result<Model> {
+        let best = checkpoint::restore(&self.folder.best_checkpoint(), &self.networks, &self.device)?;
+        self.progress.step = best.step;
+        let tensors = model_file::weights(&self.networks)?;
+        model_file::write(&self.folder.model(), &self.card(), &tensors, &[])?;
+        self.model()
+    }
+
+    fn card(&self) -> ModelCard {
+        let experiment = self.experiment;
+        let program = Program::current();
+        ModelCard {
+            format: FORMAT.to_owned(),
+            architectures: self.networks.iter().map(|network| network.fcn.architecture().clone()).collect(),
+            networks: self.networks.iter().map(|network| network.modalities.clone()).collect(),
+            modalities: experiment.dataset.modalities.iter().map(|m| m.name.clone()).collect(),
+            labels: experiment.dataset.labels.clone(),
+            preparation: experiment.preparation(),
+            provenance: Provenance {
+                version: program.version.to_owned(),
+                commit: program.commit.to_owned(),
+                method: experiment.method.label.clone(),
+                schedule: experiment.schedule.label.clone(),
+                seed: experiment.seed,
+                data_hash: self.data_hash.to_owned(),
+                step: self.progress.step,
+            },
+        }
+    }
+}
