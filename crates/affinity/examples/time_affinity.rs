@@ -30,8 +30,8 @@ fn main() -> Result<()> {
             (Scope::Batch, Consistency::MeanDifference),
         ] {
             let reading = Reading { scope, consistency, ..Reading::default() };
-            let forward = best_ms(|| common::loss(&modalities, &reading).map(drop))?;
-            let both = best_ms(|| common::loss(&modalities, &reading)?.backward().map(drop))?;
+            let forward = best_ms(|| common::loss(&modalities, reading).map(drop))?;
+            let both = best_ms(|| common::loss(&modalities, reading)?.backward().map(drop))?;
             let name = format!("{scope:?}, {consistency:?}");
             println!("  {name:24} forward {forward:8.1} ms, forward + backward {both:8.1} ms");
         }

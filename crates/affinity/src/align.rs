@@ -18,7 +18,7 @@ pub(crate) fn align(
     features_k: &Tensor,
     labels: &Tensor,
     classes: usize,
-    reading: &Reading,
+    reading: Reading,
 ) -> Result<Aligned> {
     let (&[b, h_l, w_l, m], &[b_k, h_k, w_k, n]) = (features_l.dims(), features_k.dims()) else {
         bail!(

@@ -5,7 +5,7 @@
 
 use std::ops::Range;
 
-use candle_core::{Result, Tensor, bail};
+use candle_core::{DType, Result, Tensor, bail};
 
 use crate::reading::{Reading, Scope, SizeNormalization};
 
@@ -55,7 +55,7 @@ impl Regions {
         labels: &Tensor,
         grid: [usize; 3],
         classes: usize,
-        reading: &Reading,
+        reading: Reading,
     ) -> Result<Self> {
         let resized = if reading.class_specific {
             nearest(labels, grid, classes)?
@@ -125,10 +125,10 @@ fn nearest(labels: &Tensor, [b, h, w]: [usize; 3], classes: usize) -> Result<Vec
              expected [{b}, H, W]"
         ),
     };
-    let values = match labels.flatten_all()?.to_vec1::<u8>() {
-        Ok(values) => values,
-        Err(_) => bail!("affinity: labels have type {:?}, expected U8", labels.dtype()),
-    };
+    if labels.dtype() != DType::U8 {
+        bail!("affinity: labels have type {:?}, expected U8", labels.dtype());
+    }
+    let values = labels.flatten_all()?.to_vec1::<u8>()?;
     if let Some(label) = values.iter().find(|&&label| usize::from(label) >= classes) {
         bail!("affinity: labels hold the value {label}, expected class indices below {classes}");
     }

@@ -33,7 +33,7 @@ impl Fixture {
 
     /// Number of modalities.
     pub(crate) fn modalities(&self) -> usize {
-        (0..).take_while(|i| self.0.contains_key(&format!("m{i}.labels"))).count()
+        (0..9).take_while(|i| self.0.contains_key(&format!("m{i}.labels"))).count()
     }
 
     pub(crate) fn labels(&self, modality: usize) -> &Tensor {

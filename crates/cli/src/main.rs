@@ -12,6 +12,7 @@ mod console;
 mod exit;
 mod pictures;
 mod progress;
+mod run_pictures;
 mod scores;
 mod table;
 mod verbs;

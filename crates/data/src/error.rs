@@ -199,7 +199,7 @@ pub enum Error {
     },
     /// A modality without a patient to train on.
     #[error(
-        "the split leaves no patient of modality {modality} to train on, of {patients}; add \
+        "the split leaves no patient of modality {modality} to train on, which has {patients}; add \
          patients or lower test_fraction, validation_fraction or the number of test_patients"
     )]
     TooFewPatients {

@@ -23,7 +23,7 @@ use crate::layers::{ParameterSpec, Role, parameter_specs};
 ///
 /// # Source
 ///
-/// [Chen2020] Sect. 2 and the 2D network of [Dou2020]'s code, which it follows.
+/// \[Chen2020\] Sect. 2 and the 2D network of \[Dou2020\]'s code, which it follows.
 ///
 /// # Examples
 ///
@@ -85,9 +85,9 @@ pub enum Normalization {
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Init {
-    /// Normal with variance `2 / ((1 + 0.2²) · fan-in)` [He2015].
+    /// Normal with variance `2 / ((1 + 0.2²) · fan-in)` \[He2015\].
     He,
-    /// Normal with σ 0.01, redrawn beyond 2σ ([Dou2020]'s code).
+    /// Normal with σ 0.01, redrawn beyond 2σ (\[Dou2020\]'s code).
     TruncatedNormal,
 }
 
@@ -116,7 +116,7 @@ impl Architecture {
     /// [`Error::Architecture`] names the first key that does not, its value and its domain.
     pub fn validate(&self) -> Result<(), Error> {
         const POSITIVE: &str = "at least 1";
-        const ODD: &str = "odd: a slice and as many neighbours on each side";
+        const ODD: &str = "odd (neighbours on both sides)";
         const CLASSES: &str = "in 2..=255, background included";
         const BLOCKS: &str = "at least 1 in every group";
 

@@ -22,7 +22,7 @@ const TRUNCATED_SIGMA: f64 = 0.01;
 ///
 /// # Source
 ///
-/// He: [He2015] Eq. (15), `σ² = 2 / ((1 + a²) · fan-in)`, with LeakyReLU slope `a = 0.2`.
+/// He: \[He2015\] Eq. (15), `σ² = 2 / ((1 + a²) · fan-in)`, with LeakyReLU slope `a = 0.2`.
 pub(crate) fn start_values(spec: &ParameterSpec, init: Init, seed: u64) -> Vec<f64> {
     let count = spec.count();
     match spec.role {

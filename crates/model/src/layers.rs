@@ -67,8 +67,8 @@ pub(crate) enum Role {
 
 /// Every parameter of a network, in the order in which the data meet them.
 ///
-/// Kernels are `[K, R, S, C]` (out, rows, columns, in), that of the transposed head `[C, R, S, K]`; the
-/// norms' γ, β and statistics are `[rows, channels]`.
+/// Kernels are `[K, R, S, C]` (out, rows, columns, in), that of the transposed head `[C, R, S, K]`;
+/// the norms' γ, β and statistics are `[rows, channels]`.
 pub(crate) fn parameter_specs(architecture: &Architecture) -> Vec<ParameterSpec> {
     let mut table = Table { rows: architecture.norm_rows(), specs: Vec::new() };
     let width = architecture.width;

@@ -1,7 +1,7 @@
 //! The fully convolutional network with its modality switch, and its own losses.
 //!
-//! All modalities share every convolution kernel; each has its own batch normalisation [Chen2020,
-//! Eq. 1]. A modality is an index here, never a name.
+//! All modalities share every convolution kernel; each has its own batch normalisation
+//! (\[Chen2020\], Eq. 1). A modality is an index here, never a name.
 //!
 //! - [`Architecture`]: the sizes and choices that make a network, with the table of its layers
 //! - [`Parameters`]: its weights by name, their start values, saving and loading
@@ -14,11 +14,11 @@
 //!
 //! # Sources
 //!
-//! - [Chen2020] J. Chen, W. Li, H. Li, J. Zhang, *Deep Class-Specific Affinity-Guided Convolutional
+//! - \[Chen2020\] J. Chen, W. Li, H. Li, J. Zhang, *Deep Class-Specific Affinity-Guided Convolutional
 //!   Network for Multimodal Unpaired Image Segmentation*, MICCAI 2020, arXiv 2101.01513.
-//! - [Dou2020] Q. Dou, Q. Liu, P. A. Heng, B. Glocker, *Unpaired Multi-modal Segmentation via
+//! - \[Dou2020\] Q. Dou, Q. Liu, P. A. Heng, B. Glocker, *Unpaired Multi-modal Segmentation via
 //!   Knowledge Distillation*, IEEE TMI 2020, arXiv 2001.03111.
-//! - [He2015] K. He, X. Zhang, S. Ren, J. Sun, *Delving Deep into Rectifiers*, ICCV 2015.
+//! - \[He2015\] K. He, X. Zhang, S. Ren, J. Sun, *Delving Deep into Rectifiers*, ICCV 2015.
 #![forbid(unsafe_code)]
 
 mod architecture;

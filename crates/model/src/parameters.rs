@@ -14,7 +14,8 @@ use crate::{Architecture, Error};
 ///
 /// | name | shape | |
 /// |---|---|---|
-/// | `stem`, `output`, `group….weight` | `[K, R, S, C]` | kernels; of a transposed head `[C, R, S, K]` |
+/// | `stem`, `output`, `group….weight` | `[K, R, S, C]` | kernels |
+/// | `group10.weight` of a transposed head | `[C, R, S, K]` | kernel |
 /// | `….norm.gamma`, `….norm.beta` | `[rows, channels]` | one row per modality, or one shared |
 /// | `….norm.running_mean`, `….norm.running_var` | `[rows, channels]` | statistics, not trained |
 #[derive(Clone, Debug)]
@@ -31,7 +32,7 @@ impl Parameters {
     /// # Errors
     ///
     /// - [`Error::Architecture`] if a key is outside its domain
-    /// - [`Error::Tensor`] if `dtype` is no floating-point type, or the device has not enough memory
+    /// - [`Error::Tensor`] if the device has not enough memory
     pub fn new(
         architecture: &Architecture,
         seed: u64,
@@ -102,7 +103,7 @@ impl Parameters {
         self.any().dtype()
     }
 
-    /// Returns copies of all parameters and statistics, which later training steps leave as they are.
+    /// Returns copies of all parameters and statistics, which later steps leave as they are.
     ///
     /// # Errors
     ///
@@ -114,7 +115,7 @@ impl Parameters {
 
     /// Overwrites all parameters and statistics, in place.
     ///
-    /// The tensors may have another floating-point type or be on another device. On an error nothing
+    /// The tensors may be of another floating-point type or on another device. On an error nothing
     /// is overwritten.
     ///
     /// # Errors

@@ -3,6 +3,9 @@
 #[cfg(target_arch = "x86_64")]
 use std::arch::x86_64 as x86;
 
+/// Lanes of the widest vector unit.
+const MOST_LANES: usize = 16;
+
 /// A vector unit for `f32`.
 ///
 /// All functions are `unsafe` for one reason: on the x86 units, the caller must know that the processor
@@ -17,10 +20,22 @@ pub(crate) trait Simd: Copy {
 
     /// All lanes zero.
     unsafe fn zero() -> Self::Vector;
+    /// The first `count` lanes from `from`, the others zero.
+    #[inline(always)]
+    unsafe fn load_first(from: *const f32, count: usize) -> Self::Vector {
+        let mut lanes = [0.0; MOST_LANES];
+        // SAFETY: the caller promises `count` numbers, no more than `LANES`, which `lanes` holds.
+        unsafe {
+            lanes.as_mut_ptr().copy_from_nonoverlapping(from, count);
+            Self::load(lanes.as_ptr())
+        }
+    }
     /// The `LANES` numbers at `from`.
     unsafe fn load(from: *const f32) -> Self::Vector;
     /// The number at `from` in all lanes.
     unsafe fn splat(from: *const f32) -> Self::Vector;
+    /// `a + b`
+    unsafe fn add(a: Self::Vector, b: Self::Vector) -> Self::Vector;
     /// `a · b + c`
     unsafe fn multiply_add(a: Self::Vector, b: Self::Vector, c: Self::Vector) -> Self::Vector;
     /// Writes all lanes to `to`.
@@ -52,9 +67,15 @@ pub(crate) fn dispatch(work: impl Work) {
 }
 
 /// Calls `pass` compiled for the widest vector unit; for plain loops that the compiler vectorises.
+///
+/// The closure must be `#[inline(always)]`: otherwise it is compiled once for all units, that is for the
+/// least of them.
 pub(crate) fn vectorized<R>(pass: impl FnOnce() -> R) -> R {
     let mut result = None;
-    dispatch(Pass(|| result = Some(pass())));
+    dispatch(Pass(
+        #[inline(always)]
+        || result = Some(pass()),
+    ));
     result.expect("the pass ran exactly once")
 }
 
@@ -106,6 +127,11 @@ impl Simd for Portable {
     }
 
     #[inline(always)]
+    unsafe fn add(a: Self::Vector, b: Self::Vector) -> Self::Vector {
+        std::array::from_fn(|lane| a[lane] + b[lane])
+    }
+
+    #[inline(always)]
     unsafe fn multiply_add(a: Self::Vector, b: Self::Vector, c: Self::Vector) -> Self::Vector {
         std::array::from_fn(|lane| a[lane] * b[lane] + c[lane])
     }
@@ -150,6 +176,12 @@ impl Simd for Avx2 {
     unsafe fn splat(from: *const f32) -> Self::Vector {
         // SAFETY: the caller knows that the unit exists and promises one number.
         unsafe { x86::_mm256_set1_ps(*from) }
+    }
+
+    #[inline(always)]
+    unsafe fn add(a: Self::Vector, b: Self::Vector) -> Self::Vector {
+        // SAFETY: the caller knows that the unit exists.
+        unsafe { x86::_mm256_add_ps(a, b) }
     }
 
     #[inline(always)]
@@ -202,6 +234,12 @@ impl Simd for Avx512 {
     unsafe fn splat(from: *const f32) -> Self::Vector {
         // SAFETY: the caller knows that the unit exists and promises one number.
         unsafe { x86::_mm512_set1_ps(*from) }
+    }
+
+    #[inline(always)]
+    unsafe fn add(a: Self::Vector, b: Self::Vector) -> Self::Vector {
+        // SAFETY: the caller knows that the unit exists.
+        unsafe { x86::_mm512_add_ps(a, b) }
     }
 
     #[inline(always)]

@@ -159,7 +159,7 @@ impl Sequence {
 ///
 /// # Source
 ///
-/// [Scheffler2003] Eq. 5 at the centre of the pass band.
+/// Scheffler and Lehnhardt, Eur. Radiol. 13 (2003), on resonance with TR far below T2.
 fn balanced(flip: f64, material: Material) -> f64 {
     let ratio = material.t1_ms / material.t2_ms;
     material.proton_density * flip.sin() / (1.0 + flip.cos() + (1.0 - flip.cos()) * ratio)

@@ -1,7 +1,8 @@
 //! A smooth random displacement of the body, so that no two patients have the same shape.
 //!
-//! Cubic B-splines on a lattice of random control points [Rueckert1999]. Control points are far
-//! apart compared with how far they move, so the map does not fold.
+//! Cubic B-splines on a lattice of random control points (Rueckert et al., IEEE Trans. Med. Imaging
+//! 18, 1999). Control points are far apart compared with how far they move, so the map does not
+//! fold.
 
 use crate::draw::Draw;
 use crate::vector::{Vector, add, cell};

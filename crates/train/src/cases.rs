@@ -10,19 +10,22 @@ use duomo_data::{
 use crate::experiment::Experiment;
 use crate::observer::{Event, Observer};
 
+/// Warnings of one kind that are told one by one.
+const WARNINGS_SHOWN: usize = 4;
+
 /// Cases of a run by what they are used for; `[modality][case]`.
 #[derive(Debug)]
-pub struct Cases {
+pub(crate) struct Cases {
     /// Which patients train, validate and test.
-    pub split: Split,
+    pub(crate) split: Split,
     /// All cases that were found, in the order of discovery.
-    pub all: Vec<Case>,
+    pub(crate) all: Vec<Case>,
     /// Cases that the optimiser sees.
-    pub train: Vec<Vec<PreparedCase>>,
+    pub(crate) train: Vec<Vec<PreparedCase>>,
     /// Cases that choose the best checkpoint.
-    pub validation: Vec<Vec<PreparedCase>>,
+    pub(crate) validation: Vec<Vec<PreparedCase>>,
     /// Cases that only the final table sees.
-    pub test: Vec<Vec<PreparedCase>>,
+    pub(crate) test: Vec<Vec<PreparedCase>>,
 }
 
 impl Cases {
@@ -32,15 +35,18 @@ impl Cases {
     ///
     /// A folder without usable cases, a modality that has none, or a case that cannot be prepared:
     /// each names folder, modality or file and what would help.
-    pub fn gather(experiment: &Experiment, data: &Path, observer: &mut dyn Observer) -> Result<Self> {
+    pub(crate) fn gather(
+        experiment: &Experiment,
+        data: &Path,
+        observer: &mut dyn Observer,
+    ) -> Result<Self> {
         let dataset = &experiment.dataset;
         let discovery = discover(dataset, data)?;
-        for left_out in &discovery.left_out {
-            let text = format!("{} is left out: {}", left_out.path.display(), left_out.reason);
-            observer.event(&Event::Warning(&text));
-        }
-        let all: Vec<Case> =
-            discovery.cases.into_iter().filter(|case| case.labels.is_some()).collect();
+        let left_out = discovery.left_out.iter();
+        let left_out =
+            left_out.map(|file| format!("{} is left out: {}", file.path.display(), file.reason));
+        warn(left_out.collect(), "files are left out", observer);
+        let all = discovery.cases;
         let fractions = &experiment.schedule.split;
         let (fold, folds) = experiment.fold.unwrap_or((0, 1));
         let options = SplitOptions {
@@ -65,18 +71,33 @@ impl Cases {
                 data.display()
             );
         }
-        for case in train.iter().chain(&validation).chain(&test).flatten() {
-            for warning in &case.warnings {
-                let text = format!("{}: {warning}", case.case.image.display());
-                observer.event(&Event::Warning(&text));
-            }
-        }
+        let prepared = train.iter().chain(&validation).chain(&test).flatten();
+        let oddities = prepared.flat_map(|case| {
+            case.warnings.iter().map(|warning| format!("{}: {warning}", case.case.image.display()))
+        });
+        warn(oddities.collect(), "oddities were met", observer);
         Ok(Self { split, all, train, validation, test })
     }
 }
 
+/// Tells a few warnings and how many there are, so that a large data set does not flood the log.
+fn warn(warnings: Vec<String>, what: &str, observer: &mut dyn Observer) {
+    for text in warnings.iter().take(WARNINGS_SHOWN) {
+        observer.event(&Event::Warning(text));
+    }
+    if warnings.len() > WARNINGS_SHOWN {
+        let count = warnings.len();
+        let text = format!("{count} {what} in all; `duomo check` lists every one");
+        observer.event(&Event::Warning(&text));
+    }
+}
+
 /// Prepared cases of some patients, `[modality][case]`.
-fn prepared(experiment: &Experiment, all: &[Case], patients: &[String]) -> Result<Vec<Vec<PreparedCase>>> {
+fn prepared(
+    experiment: &Experiment,
+    all: &[Case],
+    patients: &[String],
+) -> Result<Vec<Vec<PreparedCase>>> {
     let label_map = experiment.dataset.label_map();
     let preparation = experiment.preparation();
     let of_modality = |modality: usize| {
@@ -89,5 +110,7 @@ fn prepared(experiment: &Experiment, all: &[Case], patients: &[String]) -> Resul
     };
     let modalities = 0..experiment.dataset.modalities.len();
     let prepared = modalities.map(|modality| of_modality(modality).into_iter().collect());
-    prepared.collect::<Result<_, _>>().context("`duomo check` lists every fault of the data at once")
+    prepared
+        .collect::<Result<_, _>>()
+        .context("`duomo check` lists every fault of the data at once")
 }

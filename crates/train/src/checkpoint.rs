@@ -14,11 +14,11 @@ use crate::network::TrainedNetwork;
 /// the step is all that a resumed run needs of them.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 #[serde(deny_unknown_fields)]
-pub struct Progress {
+pub(crate) struct Progress {
     /// Steps done.
-    pub step: u64,
+    pub(crate) step: u64,
     /// Best validation score so far and the step it was reached at.
-    pub best: Option<(f64, u64)>,
+    pub(crate) best: Option<(f64, u64)>,
 }
 
 /// Writes weights, moments and progress.
@@ -45,7 +45,11 @@ pub(crate) fn save(
 /// # Errors
 ///
 /// A file that is damaged, or that belongs to another architecture, names what is wrong.
-pub(crate) fn restore(path: &Path, networks: &[TrainedNetwork], device: &Device) -> Result<Progress> {
+pub(crate) fn restore(
+    path: &Path,
+    networks: &[TrainedNetwork],
+    device: &Device,
+) -> Result<Progress> {
     let in_file = || format!("in checkpoint {}", path.display());
     let bytes = std::fs::read(path).with_context(in_file)?;
     let (card, tensors) = model_file::parse(&bytes, device).with_context(in_file)?;
@@ -65,7 +69,8 @@ pub(crate) fn restore(path: &Path, networks: &[TrainedNetwork], device: &Device)
         }
     }
     let metadata = model_file::metadata(&bytes).with_context(in_file)?;
-    let progress = metadata.get("progress").context("no `progress` metadata").with_context(in_file)?;
+    let progress =
+        metadata.get("progress").context("no `progress` metadata").with_context(in_file)?;
     serde_json::from_str(progress).with_context(in_file)
 }
 

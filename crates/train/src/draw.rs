@@ -40,14 +40,14 @@ impl<'a> Draw<'a> {
         Ok(Self { modality, cases, slices, sampler })
     }
 
-    /// The batch of a step.
+    /// The batch of a step, which counts from 1.
     ///
     /// # Errors
     ///
     /// A case without labels, or augmentation values that cannot be.
     pub(crate) fn batch(&self, experiment: &Experiment, step: u64) -> Result<DrawnBatch> {
         let drawn: Vec<SliceId> =
-            self.sampler.indices(step).into_iter().map(|index| self.slices[index]).collect();
+            self.sampler.indices(step - 1).into_iter().map(|index| self.slices[index]).collect();
         let schedule = &experiment.schedule;
         let mut batch = Batch::gather(self.cases, &drawn, schedule.network.input_slices)?;
         let key = AugmentationKey { seed: experiment.seed, modality: self.modality, step };

@@ -70,7 +70,11 @@ impl CaseScores {
 /// # Errors
 ///
 /// A case that the model cannot take.
-pub(crate) fn mean_dice(model: &Model, cases: &[PreparedCase], modality: usize) -> Result<Option<f64>> {
+pub(crate) fn mean_dice(
+    model: &Model,
+    cases: &[PreparedCase],
+    modality: usize,
+) -> Result<Option<f64>> {
     let classes = model.card.labels.len();
     let mut values = Vec::new();
     for case in cases {
@@ -101,7 +105,11 @@ pub(crate) fn evaluate_test_cases(
             let patient = &case.case.patient;
             let score = evaluate_case(model, case, label_map, folder)
                 .with_context(|| format!("case {patient}, modality {name}"))?;
-            observer.event(&Event::TestCase { case: patient, modality: name, dice: score.mean_dice() });
+            observer.event(&Event::TestCase {
+                case: patient,
+                modality: name,
+                dice: score.mean_dice(),
+            });
             scores.push(score);
         }
     }

@@ -16,13 +16,18 @@ const SLICES_AT_ONCE: usize = 8;
 /// # Errors
 ///
 /// A modality or shape that the model cannot take.
-pub fn probabilities(model: &Model, case: &PreparedCase, modality: usize) -> Result<Vec<f32>> {
+pub(crate) fn probabilities(
+    model: &Model,
+    case: &PreparedCase,
+    modality: usize,
+) -> Result<Vec<f32>> {
     let side = case.side;
     let channels = model.card.architectures[0].input_slices;
     let slices: Vec<usize> = (0..case.slices).collect();
     let mut probabilities = Vec::new();
     for chunk in slices.chunks(SLICES_AT_ONCE) {
-        let images: Vec<f32> = chunk.iter().flat_map(|&slice| case.neighbours(slice, channels)).collect();
+        let images: Vec<f32> =
+            chunk.iter().flat_map(|&slice| case.neighbours(slice, channels)).collect();
         let images = Tensor::from_vec(images, (chunk.len(), side, side, channels), &Device::Cpu)?;
         let logits = model.logits(&images, modality)?;
         probabilities.extend(softmax(&logits)?);
@@ -69,7 +74,11 @@ pub fn segment_automatically(
 /// # Errors
 ///
 /// A modality or shape that the model cannot take.
-pub(crate) fn class_indices(model: &Model, case: &PreparedCase, modality: usize) -> Result<Vec<u8>> {
+pub(crate) fn class_indices(
+    model: &Model,
+    case: &PreparedCase,
+    modality: usize,
+) -> Result<Vec<u8>> {
     let classes = model.card.labels.len() + 1;
     let probabilities = probabilities(model, case, modality)?;
     Ok(probabilities.chunks_exact(classes).map(largest).collect())

@@ -31,7 +31,6 @@ mod tensorboard;
 mod trainer;
 
 pub use candle_core::Device;
-pub use checkpoint::Progress;
 pub use evaluation::{CaseScores, ClassScores};
 pub use experiment::{
     Experiment, LossWeights, METHODS, Method, Network, Optimizer, PreparationChanges, SCHEDULES,

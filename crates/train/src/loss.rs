@@ -25,9 +25,13 @@ pub struct LossTerms {
 
 impl LossTerms {
     /// The terms of networks that were trained side by side, in the order of their modalities.
-    pub fn of_networks(networks: Vec<Self>) -> Self {
-        let empty =
-            Self { total: 0.0, dice: Vec::new(), cross_entropy: Vec::new(), transfer: BTreeMap::new() };
+    pub(crate) fn of_networks(networks: Vec<Self>) -> Self {
+        let empty = Self {
+            total: 0.0,
+            dice: Vec::new(),
+            cross_entropy: Vec::new(),
+            transfer: BTreeMap::new(),
+        };
         networks.into_iter().fold(empty, |mut all, terms| {
             all.total += terms.total;
             all.dice.extend(terms.dice);

@@ -7,8 +7,8 @@ use anyhow::{Context, Result, bail, ensure};
 use candle_core::{DType, Device, Tensor};
 use duomo_data::{LabelClass, LabelMap, Preparation, UnknownLabels, atomic_write};
 use duomo_model::{Architecture, Fcn};
-use safetensors::tensor::{Dtype, TensorView};
 use safetensors::SafeTensors;
+use safetensors::tensor::{Dtype, TensorView};
 use serde::{Deserialize, Serialize};
 
 use crate::network::TrainedNetwork;
@@ -79,9 +79,12 @@ impl Model {
     /// A file that cannot be read, is no safetensors file, was not written by Duomo, has another
     /// format, or lacks a weight: each says which, and which file.
     pub fn load(path: &Path, device: &Device) -> Result<Self> {
-        let bytes = std::fs::read(path).with_context(|| format!("cannot read model {}", path.display()))?;
-        let (card, tensors) = parse(&bytes, device).with_context(|| format!("in model {}", path.display()))?;
-        Self::from_parts(card, &tensors, device).with_context(|| format!("in model {}", path.display()))
+        let bytes =
+            std::fs::read(path).with_context(|| format!("cannot read model {}", path.display()))?;
+        let (card, tensors) =
+            parse(&bytes, device).with_context(|| format!("in model {}", path.display()))?;
+        Self::from_parts(card, &tensors, device)
+            .with_context(|| format!("in model {}", path.display()))
     }
 
     pub(crate) fn from_parts(
@@ -121,7 +124,9 @@ impl Model {
             .networks
             .iter()
             .enumerate()
-            .find_map(|(network, served)| Some((network, served.iter().position(|&m| m == modality)?)))
+            .find_map(|(network, served)| {
+                Some((network, served.iter().position(|&m| m == modality)?))
+            })
             .with_context(|| format!("no network of the model serves modality {modality}"))?;
         Ok(self.networks[network].forward(images, row)?)
     }
@@ -151,10 +156,16 @@ pub(crate) fn weights(networks: &[TrainedNetwork]) -> Result<BTreeMap<String, Te
 }
 
 /// The tensors of one network by parameter name, moments left out.
-pub(crate) fn of_network(tensors: &BTreeMap<String, Tensor>, network: usize) -> BTreeMap<String, Tensor> {
+pub(crate) fn of_network(
+    tensors: &BTreeMap<String, Tensor>,
+    network: usize,
+) -> BTreeMap<String, Tensor> {
     let prefix = format!("{network}/");
-    let mine = tensors.iter().filter_map(|(name, tensor)| Some((name.strip_prefix(&prefix)?, tensor)));
-    mine.filter(|(name, _)| !name.contains('#')).map(|(name, t)| (name.to_owned(), t.clone())).collect()
+    let mine =
+        tensors.iter().filter_map(|(name, tensor)| Some((name.strip_prefix(&prefix)?, tensor)));
+    mine.filter(|(name, _)| !name.contains('#'))
+        .map(|(name, t)| (name.to_owned(), t.clone()))
+        .collect()
 }
 
 /// Writes tensors and a card, through a temporary name; `extra` is further metadata.
@@ -188,7 +199,10 @@ fn little_endian(tensor: &Tensor) -> Result<Vec<u8>> {
 }
 
 /// Reads card and tensors.
-pub(crate) fn parse(bytes: &[u8], device: &Device) -> Result<(ModelCard, BTreeMap<String, Tensor>)> {
+pub(crate) fn parse(
+    bytes: &[u8],
+    device: &Device,
+) -> Result<(ModelCard, BTreeMap<String, Tensor>)> {
     let metadata = metadata(bytes)?;
     let card = metadata.get("duomo").context(
         "the file has no `duomo` metadata, so it was not written by `duomo train`; \
@@ -200,7 +214,11 @@ pub(crate) fn parse(bytes: &[u8], device: &Device) -> Result<(ModelCard, BTreeMa
     let file = SafeTensors::deserialize(bytes)?;
     let mut tensors = BTreeMap::new();
     for (name, view) in file.tensors() {
-        ensure!(view.dtype() == Dtype::F32, "tensor {name} has type {:?}, expected F32", view.dtype());
+        ensure!(
+            view.dtype() == Dtype::F32,
+            "tensor {name} has type {:?}, expected F32",
+            view.dtype()
+        );
         let values: Vec<f32> =
             view.data().as_chunks().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
         tensors.insert(name, Tensor::from_vec(values, view.shape(), device)?);

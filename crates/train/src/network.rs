@@ -13,13 +13,13 @@ use crate::loss::{LossTerms, total_loss};
 
 /// One network, the modalities it serves, and Adam's moments of its parameters.
 #[derive(Debug)]
-pub struct TrainedNetwork {
+pub(crate) struct TrainedNetwork {
     /// The network; its modality `i` is the data set's modality `modalities[i]`.
-    pub fcn: Fcn,
+    pub(crate) fcn: Fcn,
     /// Data-set modalities that this network serves.
-    pub modalities: Vec<usize>,
+    pub(crate) modalities: Vec<usize>,
     /// First and second moment of each trainable parameter, by name.
-    pub moments: BTreeMap<String, (Var, Var)>,
+    pub(crate) moments: BTreeMap<String, (Var, Var)>,
 }
 
 impl TrainedNetwork {
@@ -28,7 +28,7 @@ impl TrainedNetwork {
     /// # Errors
     ///
     /// An architecture that does not hold together, or memory that the device does not have.
-    pub fn of_experiment(experiment: &Experiment, device: &Device) -> Result<Vec<Self>> {
+    pub(crate) fn of_experiment(experiment: &Experiment, device: &Device) -> Result<Vec<Self>> {
         let served = experiment.method.networks(experiment.dataset.modalities.len());
         served.into_iter().map(|modalities| Self::new(experiment, modalities, device)).collect()
     }
@@ -37,7 +37,10 @@ impl TrainedNetwork {
         let architecture = experiment.architecture(modalities.len());
         let fcn = Fcn::new(&architecture, experiment.seed, DType::F32, device)?;
         let moments = fcn.parameters().trainable().iter().map(|(name, var)| {
-            Ok((name.clone(), (Var::from_tensor(&var.zeros_like()?)?, Var::from_tensor(&var.zeros_like()?)?)))
+            Ok((
+                name.clone(),
+                (Var::from_tensor(&var.zeros_like()?)?, Var::from_tensor(&var.zeros_like()?)?),
+            ))
         });
         let moments = moments.collect::<Result<_>>()?;
         Ok(Self { fcn, modalities, moments })
@@ -51,15 +54,24 @@ impl TrainedNetwork {
     /// # Errors
     ///
     /// A loss that is not finite names the step, the terms and the slices of the batch.
-    pub fn step(&self, batches: &[DrawnBatch], experiment: &Experiment, step: u64) -> Result<LossTerms> {
+    pub(crate) fn step(
+        &self,
+        batches: &[DrawnBatch],
+        experiment: &Experiment,
+        step: u64,
+    ) -> Result<LossTerms> {
         let device = self.fcn.parameters().device();
-        let mine: Vec<&DrawnBatch> = self.modalities.iter().map(|&modality| &batches[modality]).collect();
-        let images: Vec<Tensor> = mine.iter().map(|batch| images(batch, device)).collect::<Result<_>>()?;
-        let labels: Vec<Tensor> = mine.iter().map(|batch| labels(batch, device)).collect::<Result<_>>()?;
+        let mine: Vec<&DrawnBatch> =
+            self.modalities.iter().map(|&modality| &batches[modality]).collect();
+        let images: Vec<Tensor> =
+            mine.iter().map(|batch| images(batch, device)).collect::<Result<_>>()?;
+        let labels: Vec<Tensor> =
+            mine.iter().map(|batch| labels(batch, device)).collect::<Result<_>>()?;
 
         let groups = experiment.method.groups();
         let seed = dropout_seed(experiment.seed, step);
-        let output = self.fcn.forward_train(&images, &groups, seed).context("in the forward pass")?;
+        let output =
+            self.fcn.forward_train(&images, &groups, seed).context("in the forward pass")?;
         let classes = experiment.dataset.classes();
         let weights = &experiment.schedule.loss;
         let (loss, terms) = total_loss(&output, &labels, &experiment.method, weights, classes)?;
@@ -105,3 +117,6 @@ fn labels(DrawnBatch { batch, .. }: &DrawnBatch, device: &Device) -> Result<Tens
 fn dropout_seed(seed: u64, step: u64) -> u64 {
     seed.wrapping_mul(0x9e37_79b9_7f4a_7c15).wrapping_add(step)
 }
+
+#[cfg(test)]
+mod tests;

@@ -45,7 +45,8 @@ pub fn data_hash(root: &Path, cases: &[Case]) -> Result<String> {
         .flat_map(|case| std::iter::once(case.image.as_path()).chain(case.labels.as_deref()))
         .collect();
     let digests = files.par_iter().map(|path| {
-        let bytes = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+        let bytes =
+            std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
         Ok(blake3::hash(&bytes))
     });
     let digests: Vec<_> = digests.collect::<Result<_>>()?;

@@ -37,17 +37,17 @@ impl RunFolder {
     /// `resume`; each says what was found and what would help.
     pub fn open(root: &Path, experiment: &Experiment, resume: Resume) -> Result<Self> {
         let folder = Self { root: root.to_owned() };
-        let resolved = toml::to_string_pretty(experiment).context("cannot write the experiment as TOML")?;
+        let resolved =
+            toml::to_string_pretty(experiment).context("cannot write the experiment as TOML")?;
         let found = fs::read_to_string(folder.experiment()).ok();
         match (resume, found) {
             (Resume::Never, Some(_)) => bail!(
                 "{} already holds a run; give another --out, or --resume auto to go on with it",
                 root.display()
             ),
-            (Resume::Must, None) => bail!(
-                "{} holds no run to resume; --resume auto begins one",
-                root.display()
-            ),
+            (Resume::Must, None) => {
+                bail!("{} holds no run to resume; --resume auto begins one", root.display())
+            }
             (_, Some(found)) if found != resolved => bail!(
                 "{} holds a run of another experiment (see {}); give another --out",
                 root.display(),
@@ -57,7 +57,10 @@ impl RunFolder {
             (_, None) => folder.create(&resolved)?,
         }
         if resume == Resume::Must && !folder.last_checkpoint().exists() {
-            bail!("{} holds no checkpoint to resume from; --resume auto begins afresh", root.display());
+            bail!(
+                "{} holds no checkpoint to resume from; --resume auto begins afresh",
+                root.display()
+            );
         }
         Ok(folder)
     }
@@ -106,9 +109,9 @@ impl RunFolder {
         self.root.join("predictions")
     }
 
-    /// Where pictures lie.
-    pub fn pictures(&self) -> PathBuf {
-        self.root.join("pictures")
+    /// Where the pictures of the run in folder `root` lie.
+    pub fn pictures_of(root: &Path) -> PathBuf {
+        root.join("pictures")
     }
 
     /// `checkpoints/last.safetensors`.

@@ -85,7 +85,8 @@ impl Summary {
     /// Summarises the scores of a model's test cases.
     pub fn of(card: &ModelCard, cases: Vec<CaseScores>) -> Self {
         let modalities = card.modalities.iter().map(|name| {
-            let mine: Vec<&CaseScores> = cases.iter().filter(|case| &case.modality == name).collect();
+            let mine: Vec<&CaseScores> =
+                cases.iter().filter(|case| &case.modality == name).collect();
             ModalitySummary::of(name, &mine, card)
         });
         Self {
@@ -103,7 +104,8 @@ impl Summary {
     ///
     /// A file that cannot be read or was not written by this version.
     pub fn read(path: &Path) -> Result<Self> {
-        let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+        let text = std::fs::read_to_string(path)
+            .with_context(|| format!("cannot read {}", path.display()))?;
         serde_json::from_str(&text).with_context(|| format!("in {}", path.display()))
     }
 }
@@ -135,7 +137,9 @@ impl ClassSummary {
         Self {
             name: name.to_owned(),
             dice: over(|scores| scores.dice),
-            automatic_box_dice: Statistic::of(cases.iter().map(|case| case.automatic_box_dice[class])),
+            automatic_box_dice: Statistic::of(
+                cases.iter().map(|case| case.automatic_box_dice[class]),
+            ),
             hausdorff95_mm: over(|scores| scores.hausdorff95_mm),
             hausdorff_mm: over(|scores| scores.hausdorff_mm),
             hausdorff_voxels: over(|scores| scores.hausdorff_voxels),
@@ -154,11 +158,13 @@ fn nnunet(cases: &[CaseScores], card: &ModelCard) -> BTreeMap<String, Value> {
         json!({"metrics": classes, "prediction_file": case.prediction, "reference_file": case.reference})
     });
     let mean_of = |class: usize, value: fn(&ClassScores) -> Option<f64>| {
-        Statistic::of(cases.iter().map(|case| value(&case.classes[class]))).map(|statistic| statistic.mean)
+        Statistic::of(cases.iter().map(|case| value(&case.classes[class])))
+            .map(|statistic| statistic.mean)
     };
     let classes = 0..card.labels.len();
     let dice: Vec<_> = classes.clone().map(|class| mean_of(class, |scores| scores.dice)).collect();
-    let jaccard: Vec<_> = classes.clone().map(|class| mean_of(class, |scores| scores.jaccard)).collect();
+    let jaccard: Vec<_> =
+        classes.clone().map(|class| mean_of(class, |scores| scores.jaccard)).collect();
     let mean: BTreeMap<String, Value> = classes
         .map(|class| ((class + 1).to_string(), json!({"Dice": dice[class], "IoU": jaccard[class]})))
         .collect();

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 /// Appends scalars to one `events.out.tfevents` file.
 #[derive(Debug)]
-pub struct EventFile {
+pub(crate) struct EventFile {
     file: File,
 }
 
@@ -16,7 +16,7 @@ impl EventFile {
     /// # Errors
     ///
     /// Whatever the file system refuses.
-    pub fn open(folder: &Path) -> io::Result<Self> {
+    pub(crate) fn open(folder: &Path) -> io::Result<Self> {
         let path = event_path(folder);
         let begun = path.exists();
         let file = OpenOptions::new().create(true).append(true).open(path)?;
@@ -36,7 +36,13 @@ impl EventFile {
     ///
     /// Whatever the file system refuses.
     #[expect(clippy::cast_possible_truncation, reason = "TensorBoard's simple_value is a float")]
-    pub fn scalar(&mut self, tag: &str, value: f64, step: u64, seconds: f64) -> io::Result<()> {
+    pub(crate) fn scalar(
+        &mut self,
+        tag: &str,
+        value: f64,
+        step: u64,
+        seconds: f64,
+    ) -> io::Result<()> {
         let mut entry = Vec::new();
         put_bytes(&mut entry, 1, tag.as_bytes());
         put_tag(&mut entry, 2, FIXED32);

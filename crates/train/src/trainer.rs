@@ -39,8 +39,18 @@ pub(crate) struct Trainer<'a> {
 #[derive(Serialize)]
 #[serde(untagged)]
 enum Line<'a> {
-    Step { step: u64, rate: f64, slices_per_second: f64, #[serde(flatten)] terms: &'a LossTerms },
-    Validation { step: u64, validation_dice: &'a [(String, Option<f64>)], score: Option<f64> },
+    Step {
+        step: u64,
+        rate: f64,
+        slices_per_second: f64,
+        #[serde(flatten)]
+        terms: &'a LossTerms,
+    },
+    Validation {
+        step: u64,
+        validation_dice: &'a [(String, Option<f64>)],
+        score: Option<f64>,
+    },
 }
 
 impl<'a> Trainer<'a> {
@@ -61,7 +71,8 @@ impl<'a> Trainer<'a> {
         let mut progress = Progress::default();
         if folder.last_checkpoint().exists() {
             progress = checkpoint::restore(&folder.last_checkpoint(), &networks, &device)?;
-            let text = format!("going on after step {} of {}", progress.step, experiment.schedule.steps);
+            let text =
+                format!("going on after step {} of {}", progress.step, experiment.schedule.steps);
             observer.event(&Event::Message(&text));
         }
         folder.truncate_metrics(progress.step)?;
@@ -91,7 +102,12 @@ impl<'a> Trainer<'a> {
             self.progress.step = step;
             self.log_step(&terms, smoothed)?;
             let steps = schedule.steps;
-            observer.event(&Event::Step { step, steps, terms: &terms, slices_per_second: smoothed });
+            observer.event(&Event::Step {
+                step,
+                steps,
+                terms: &terms,
+                slices_per_second: smoothed,
+            });
             if step % schedule.validate_every == 0 || step == schedule.steps {
                 self.validate(observer)?;
             }
@@ -107,7 +123,8 @@ impl<'a> Trainer<'a> {
     fn step(&self, draws: &[Draw<'_>], step: u64) -> Result<LossTerms> {
         let batches: Vec<DrawnBatch> =
             draws.iter().map(|draw| draw.batch(self.experiment, step)).collect::<Result<_>>()?;
-        let terms = self.networks.iter().map(|network| network.step(&batches, self.experiment, step));
+        let terms =
+            self.networks.iter().map(|network| network.step(&batches, self.experiment, step));
         Ok(LossTerms::of_networks(terms.collect::<Result<_>>()?))
     }
 
@@ -128,10 +145,11 @@ impl<'a> Trainer<'a> {
     }
 
     fn scalar(&mut self, tag: &str, value: f64) -> Result<()> {
-        let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |time| time.as_secs_f64());
-        self.events
-            .scalar(tag, value, self.progress.step, seconds)
-            .with_context(|| format!("cannot append to TensorBoard's file in {}", self.folder.root().display()))
+        let seconds =
+            SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |time| time.as_secs_f64());
+        self.events.scalar(tag, value, self.progress.step, seconds).with_context(|| {
+            format!("cannot append to TensorBoard's file in {}", self.folder.root().display())
+        })
     }
 
     /// Scores the validation patients and writes the checkpoints.
@@ -146,7 +164,8 @@ impl<'a> Trainer<'a> {
         let known: Vec<f64> = dice.iter().filter_map(|(_, dice)| *dice).collect();
         let score = (!known.is_empty()).then(|| known.iter().sum::<f64>() / known.len() as f64);
         // Without validation patients the newest weights are the best that is known.
-        let better = score.is_none_or(|score| self.progress.best.is_none_or(|(best, _)| score > best));
+        let better =
+            score.is_none_or(|score| self.progress.best.is_none_or(|(best, _)| score > best));
         if better {
             self.progress.best = score.map(|score| (score, step));
             self.save(&self.folder.best_checkpoint())?;
@@ -172,7 +191,8 @@ impl<'a> Trainer<'a> {
 
     /// Writes the best weights as the run's model.
     fn finish(mut self) -> Result<Model> {
-        let best = checkpoint::restore(&self.folder.best_checkpoint(), &self.networks, &self.device)?;
+        let best =
+            checkpoint::restore(&self.folder.best_checkpoint(), &self.networks, &self.device)?;
         self.progress.step = best.step;
         let tensors = model_file::weights(&self.networks)?;
         model_file::write(&self.folder.model(), &self.card(), &tensors, &[])?;
@@ -184,7 +204,11 @@ impl<'a> Trainer<'a> {
         let program = Program::current();
         ModelCard {
             format: FORMAT.to_owned(),
-            architectures: self.networks.iter().map(|network| network.fcn.architecture().clone()).collect(),
+            architectures: self
+                .networks
+                .iter()
+                .map(|network| network.fcn.architecture().clone())
+                .collect(),
             networks: self.networks.iter().map(|network| network.modalities.clone()).collect(),
             modalities: experiment.dataset.modalities.iter().map(|m| m.name.clone()).collect(),
             labels: experiment.dataset.labels.clone(),

@@ -1,7 +1,7 @@
 //! Where each equation of the paper is implemented and where it is tested.
 //!
-//! The spelling `Eq. N` means the paper's own equation; equations of other works are cited in
-//! brackets, as `Eq. (N)`, and are not counted.
+//! `Eq. 3`, `Eq. (3)`, `Eqs. 2 and 3` and `Eqs. 2 to 4` mean the paper's own equations. Those of
+//! other works follow their citation, as in `[Huttenlocher1993] Eq. (1)`, and are not counted.
 
 use std::fmt::Write as _;
 
@@ -15,6 +15,9 @@ const EQUATIONS: [(usize, &str); 5] = [
     (4, "affinity loss"),
     (5, "total loss"),
 ];
+
+/// How the paper is cited.
+const PAPER: &str = "[Chen2020]";
 
 /// Every spot, as `file:line`, that names one equation.
 #[derive(Debug)]
@@ -32,7 +35,7 @@ pub(super) fn index(files: &[SourceFile]) -> Vec<Entry> {
         for file in files.iter().filter(|file| file.is_rust()) {
             if is_test(&file.path) {
                 entry.tested.extend(spots(file, number, |_| true));
-            } else if file.path.starts_with("crates/") {
+            } else if file.path.starts_with("crates/") && file.path.contains("/src/") {
                 entry.documented.extend(spots(file, number, is_doc_comment));
             }
         }
@@ -78,23 +81,46 @@ fn spots(file: &SourceFile, number: usize, counts: impl Fn(&str) -> bool) -> Vec
 }
 
 fn names_equation(line: &str, number: usize) -> bool {
-    let after = |name: &'static str| line.match_indices(name).map(|(at, name)| at + name.len());
-    after("Eq. ").chain(after("Eqs. ")).any(|start| numbers(&line[start..]).contains(&number))
+    ["Eq. ", "Eqs. "].iter().any(|name| {
+        line.match_indices(name).any(|(start, _)| {
+            !cites_another_work(&line[..start])
+                && numbers(&line[start + name.len()..]).contains(&number)
+        })
+    })
 }
 
-/// The numbers of a list such as `2`, `2, 3` or `2 and 3` at the start of `text`.
+/// Whether a line names a year before the equation, and not the paper's citation.
+fn cites_another_work(before: &str) -> bool {
+    let mut numbers = before.split(|c: char| !c.is_ascii_digit());
+    let has_year = numbers.any(|n| n.len() == 4 && (n.starts_with("19") || n.starts_with("20")));
+    has_year && !before.contains(PAPER)
+}
+
+/// The numbers of a list such as `2`, `(2)`, `2, 3`, `2 and 3` or `2 to 4` at the start of `text`.
 fn numbers(text: &str) -> Vec<usize> {
     let mut numbers = Vec::new();
-    let mut rest = text;
-    loop {
-        let digits = rest.len() - rest.trim_start_matches(|c: char| c.is_ascii_digit()).len();
-        let Ok(number) = rest[..digits].parse() else { return numbers };
-        numbers.push(number);
-        rest = &rest[digits..];
-        let separator = [" and ", ", ", ","].into_iter().find(|between| rest.starts_with(between));
-        let Some(separator) = separator else { return numbers };
-        rest = &rest[separator.len()..];
+    let (mut rest, mut is_range) = (text, false);
+    while let Some((number, after)) = leading_number(rest) {
+        let first = numbers.last().filter(|_| is_range).map_or(number, |last| last + 1);
+        numbers.extend(first..=number);
+        let separator = SEPARATORS.iter().find(|(between, _)| after.starts_with(between));
+        let Some((between, range)) = separator else { break };
+        (rest, is_range) = (&after[between.len()..], *range);
     }
+    numbers
+}
+
+/// What may stand between two numbers, and whether it means all between them.
+const SEPARATORS: [(&str, bool); 6] =
+    [(" and ", false), (", ", false), (",", false), (" to ", true), ("–", true), ("-", true)];
+
+/// A number, with or without parentheses, and what follows it.
+fn leading_number(text: &str) -> Option<(usize, &str)> {
+    let inner = text.strip_prefix('(').unwrap_or(text);
+    let digits = inner.len() - inner.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+    let number = inner[..digits].parse().ok()?;
+    let rest = &inner[digits..];
+    Some((number, if inner.len() < text.len() { rest.strip_prefix(')')? } else { rest }))
 }
 
 fn is_doc_comment(line: &str) -> bool {
@@ -142,17 +168,20 @@ mod tests {
 
     #[test]
     fn plain_comments_longer_numbers_and_other_works_do_not_count() {
-        let text = "// Eq. 2\n/// Eq. 21\n/// [Huttenlocher1993] Eq. (2)";
+        let text = "// Eq. 2\n/// Eq. 21\n/// [Huttenlocher1993] Eqs. (1) and (2)";
 
         assert!(index(&[file("crates/ops/src/a.rs", text)])[1].documented.is_empty());
+        let paper = file("crates/ops/src/a.rs", "/// [Chen2020] Eqs. (1) and (2)");
+        assert_eq!(index(&[paper])[1].documented, ["crates/ops/src/a.rs:1"]);
     }
 
     #[test]
     fn lists_of_equations_are_read() {
         assert_eq!(numbers("2 and 3, differentiable"), [2, 3]);
         assert_eq!(numbers("2,3"), [2, 3]);
-        assert!(numbers("(1)").is_empty());
-        assert!(names_equation("/// Eqs. 2 and 3", 3) && names_equation("/// see Eq. 4.", 4));
+        assert_eq!(numbers("(2) to (4) can be read"), [2, 3, 4]);
+        assert_eq!(numbers("5."), [5]);
+        assert!(numbers("of the paper").is_empty());
     }
 
     #[test]

@@ -18,6 +18,7 @@ const LAYERS: [Layer; 9] = [
         name: "duomo-data",
         inside: &[],
         outside: &[
+            "flate2",
             "libdeflater",
             "nifti",
             "rand",
@@ -42,7 +43,7 @@ const LAYERS: [Layer; 9] = [
     Layer {
         name: "duomo-affinity",
         inside: &["duomo-ops"],
-        outside: &["candle-core", "rayon", "serde", "thiserror"],
+        outside: &["candle-core", "gemm", "rayon", "serde", "thiserror"],
     },
     Layer {
         name: "duomo-model",
@@ -54,6 +55,7 @@ const LAYERS: [Layer; 9] = [
         inside: &["duomo-data", "duomo-affinity", "duomo-model", "duomo-metrics", "duomo-ops"],
         outside: &[
             "anyhow",
+            "blake3",
             "candle-core",
             "rayon",
             "safetensors",

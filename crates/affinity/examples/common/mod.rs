@@ -6,14 +6,14 @@ use candle_core::{Device, Result, Tensor, Var};
 use duomo_affinity::{Reading, Side, affinity_loss};
 
 /// Feature maps of groups 5 and 6, and labels at eight times their resolution.
-pub struct Modality {
-    pub features: BTreeMap<usize, Tensor>,
-    pub labels: Tensor,
+pub(crate) struct Modality {
+    pub(crate) features: BTreeMap<usize, Tensor>,
+    pub(crate) labels: Tensor,
 }
 
 impl Modality {
-    /// Features uniform in −0.75..1.25; concentric classes 1, 2, 3 over about a quarter of a slice.
-    pub fn random(seed: u64, [b, side, channels]: [usize; 3]) -> Result<Self> {
+    /// Features uniform in −0.75..1.25; concentric classes 1, 2, 3 of 12, 6 and 6 % of a slice.
+    pub(crate) fn random(seed: u64, [b, side, channels]: [usize; 3]) -> Result<Self> {
         let mut state = seed;
         let mut map = || {
             let values: Vec<f32> =
@@ -21,23 +21,23 @@ impl Modality {
             Var::from_vec(values, (b, side, side, channels), &Device::Cpu)
         };
         let features = BTreeMap::from([(5, map()?.into_inner()), (6, map()?.into_inner())]);
-        let size = 8 * side;
+        let width = 8 * side;
         let class = |pixel: usize| {
-            let (row, column) = (pixel / size % size, pixel % size);
-            let offset = |at: usize| (at as f64 + 0.5) / size as f64 - 0.5;
+            let (row, column) = (pixel / width % width, pixel % width);
+            let offset = |at: usize| (at as f64 + 0.5) / width as f64 - 0.5;
             let radius = offset(row).hypot(offset(column));
             u8::from(radius < 0.28) + u8::from(radius < 0.2) + u8::from(radius < 0.14)
         };
-        let labels: Vec<u8> = (0..b * size * size).map(class).collect();
-        Ok(Self { features, labels: Tensor::from_vec(labels, (b, size, size), &Device::Cpu)? })
+        let labels: Vec<u8> = (0..b * width * width).map(class).collect();
+        Ok(Self { features, labels: Tensor::from_vec(labels, (b, width, width), &Device::Cpu)? })
     }
 }
 
 /// Eq. (4) between the modalities for the layer pair (5, 6).
-pub fn loss(modalities: &[Modality], reading: &Reading) -> Result<Tensor> {
+pub(crate) fn loss(modalities: &[Modality], reading: Reading) -> Result<Tensor> {
     let sides: Vec<Side<'_>> =
         modalities.iter().map(|Modality { features, labels }| Side { features, labels }).collect();
-    affinity_loss(&sides, &[(5, 6)], 4, reading)
+    affinity_loss(&sides, &[(5, 6)], 4, &reading)
 }
 
 /// The next number of a splitmix64 stream, in −0.75..1.25.

@@ -92,7 +92,7 @@ pub fn class_affinity(
     classes: usize,
     reading: &Reading,
 ) -> Result<Tensor> {
-    let aligned = align(features_l, features_k, labels, classes, reading)?;
+    let aligned = align(features_l, features_k, labels, classes, *reading)?;
     of_regions(&aligned.features_l, &aligned.features_k, aligned.regions)
 }
 

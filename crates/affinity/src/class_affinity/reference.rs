@@ -25,7 +25,7 @@ pub fn affinity(
     reading: &Reading,
 ) -> Result<Vec<f64>> {
     let (b, h, w, _) = features_l.dims4()?;
-    let regions = Regions::new(labels, [b, h, w], classes, reading)?;
+    let regions = Regions::new(labels, [b, h, w], classes, *reading)?;
     let (l, k) = (channel_vectors(features_l)?, channel_vectors(features_k)?);
     let mut affinity = vec![0.0; regions.classes * l.len() * k.len()];
     for index in 0..regions.list.len() {
@@ -55,7 +55,7 @@ pub fn gradients(
     incoming: &[f64],
 ) -> Result<[Vec<f64>; 2]> {
     let (b, h, w, _) = features_l.dims4()?;
-    let regions = Regions::new(labels, [b, h, w], classes, reading)?;
+    let regions = Regions::new(labels, [b, h, w], classes, *reading)?;
     let (l, k) = (channel_vectors(features_l)?, channel_vectors(features_k)?);
     let mut out = [vec![vec![0.0; b * h * w]; l.len()], vec![vec![0.0; b * h * w]; k.len()]];
     for index in 0..regions.list.len() {

@@ -91,7 +91,7 @@ pub fn affinity_loss(
         let described = sides
             .iter()
             .enumerate()
-            .map(|(modality, side)| describe(modality, side, pair, classes, reading))
+            .map(|(modality, side)| describe(modality, side, pair, classes, *reading))
             .collect::<Result<Vec<_>>>()?;
         for (i, one) in described.iter().enumerate() {
             for other in &described[i + 1..] {
@@ -114,7 +114,7 @@ fn describe(
     side: &Side<'_>,
     (l, k): (usize, usize),
     classes: usize,
-    reading: &Reading,
+    reading: Reading,
 ) -> Result<Description> {
     let group = |number: usize| match side.features.get(&number) {
         Some(features) => Ok(features),

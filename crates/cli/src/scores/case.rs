@@ -115,7 +115,9 @@ fn check_grids(reference: &Geometry, prediction: &Geometry, measure: &Measure) -
     let distance_mm = reference.max_corner_distance_mm(prediction);
     match measure.geometry_tolerance_mm {
         Some(tolerance_mm) if distance_mm > tolerance_mm => Err(Fault::Data(format!(
-            "the headers place a corner of prediction and reference {distance_mm:.2} mm apart              (at most {tolerance_mm} mm); {resample}, or give --trust-voxels if only a header is              wrong"
+            "the headers place a corner of prediction and reference {distance_mm:.2} mm apart \
+             (at most {tolerance_mm} mm); {resample}, or give --trust-voxels if only a header is \
+             wrong"
         ))
         .into()),
         _ => Ok(()),

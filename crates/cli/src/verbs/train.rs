@@ -6,12 +6,13 @@ use std::time::Instant;
 use anyhow::{Context as _, Result};
 use clap::ValueEnum;
 use duomo_data::Dataset;
-use duomo_train::{Experiment, Resume, Statistic, Summary, TrainRequest, train};
+use duomo_train::{Experiment, Resume, RunFolder, Statistic, Summary, TrainRequest, train};
 
 use super::device;
 use crate::console;
 use crate::exit::{Outcome, usage};
 use crate::progress::{Progress, clock};
+use crate::run_pictures::write_run_pictures;
 use crate::table::{Align, Table, UNDEFINED};
 
 /// Arguments of `duomo train`.
@@ -84,6 +85,10 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Outcome> {
     let start = Instant::now();
     let summary = train(&request, &mut Progress::new())
         .with_context(|| format!("cannot finish {}", arguments.out.display()))?;
+    let pictures = RunFolder::pictures_of(&arguments.out);
+    for picture in write_run_pictures(&summary, &request.experiment.dataset, &pictures)? {
+        console::note(&format!("best, median and worst case: {}", picture.display()));
+    }
     console::note(&format!(
         "done in {}; model, predictions and scores are in {}",
         clock(start.elapsed()),
@@ -151,10 +156,13 @@ fn table(summary: &Summary) -> Table {
 }
 
 fn spread(statistic: Option<&Statistic>, decimals: usize) -> String {
-    statistic.map_or_else(
-        || UNDEFINED.to_owned(),
-        |Statistic { mean, sd, .. }| format!("{mean:.decimals$} ± {sd:.decimals$}"),
-    )
+    match statistic {
+        None => UNDEFINED.to_owned(),
+        Some(Statistic { mean, sd: None, .. }) => format!("{mean:.decimals$}"),
+        Some(Statistic { mean, sd: Some(sd), .. }) => {
+            format!("{mean:.decimals$} ± {sd:.decimals$}")
+        }
+    }
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 mod evaluate;
 mod phantom_and_check;
+mod run;
 mod usage;
 
 use std::path::PathBuf;

@@ -201,7 +201,11 @@ impl ModalityFiles {
 
     /// Returns what a pair of files may be called, for messages.
     pub(crate) fn examples(&self) -> String {
-        let example = |patterns: &[String]| patterns[0].replace("{modality}", &self.name);
+        let mut spelling = self.spellings().collect::<Vec<_>>().join("|");
+        if !self.aliases.is_empty() {
+            spelling = format!("({spelling})");
+        }
+        let example = |patterns: &[String]| patterns[0].replace("{modality}", &spelling);
         format!("`{}` with `{}`", example(&self.images), example(&self.labels))
     }
 

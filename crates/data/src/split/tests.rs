@@ -123,7 +123,7 @@ fn what_cannot_be_split_is_refused_with_the_key() {
     expect!["`test_patients`: no case is of patient `ct_3`"].assert_eq(&message(&mmwhs(), named));
     let named = SplitOptions { test_patients: vec!["1".to_owned()], ..all };
     let cases = [case("1", 0), case("2", 1)];
-    expect!["the split leaves no patient of modality 0 to train on, of 1; add patients or lower test_fraction, validation_fraction or the number of test_patients"].assert_eq(&message(&cases, named));
+    expect!["the split leaves no patient of modality 0 to train on, which has 1; add patients or lower test_fraction, validation_fraction or the number of test_patients"].assert_eq(&message(&cases, named));
 }
 
 proptest! {

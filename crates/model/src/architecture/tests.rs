@@ -55,7 +55,7 @@ fn every_key_outside_its_domain_is_named() {
 
     expect![[r"
         `width` of the architecture must be at least 1, got 0
-        `input_slices` of the architecture must be odd: a slice and as many neighbours on each side, got 2
+        `input_slices` of the architecture must be odd (neighbours on both sides), got 2
         `classes` of the architecture must be in 2..=255, background included, got 1
         `modalities` of the architecture must be at least 1, got 0
         `blocks` of the architecture must be at least 1 in every group, got [1, 1, 0, 1, 1, 1, 1, 1]

@@ -27,7 +27,7 @@ const CHUNK: usize = 4096;
 ///
 /// # Source
 ///
-/// [Dou2020]'s code, with `weight` 1e-4.
+/// \[Dou2020\]'s code, with `weight` 1e-4.
 ///
 /// # Examples
 ///

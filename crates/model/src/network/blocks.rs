@@ -9,7 +9,7 @@ use duomo_ops::{
 use crate::layers::STRIDE;
 use crate::{Error, Head, Parameters};
 
-/// ε of the norm and slope of the LeakyReLU after it ([Dou2020]'s code).
+/// ε of the norm and slope of the LeakyReLU after it (\[Dou2020\]'s code).
 const NORM: NormOptions = NormOptions { epsilon: 1e-3, slope: 0.2 };
 
 /// Share of the running statistics that a training pass leaves.

@@ -9,9 +9,9 @@ use duomo_ops::{Conv2d, Padding, conv2d, max_pool2};
 
 use crate::layers::{After, GROUPS, STRIDE};
 use crate::{Architecture, Error, Parameters};
-use blocks::{HeadBlock, Mode, Pass, Residual, Unit};
+use blocks::{Dropout, HeadBlock, Mode, Pass, Residual, Unit};
 
-/// The fully convolutional network of [Chen2020] (see [`Architecture`] for its table).
+/// The fully convolutional network of \[Chen2020\] (see [`Architecture`] for its table).
 ///
 /// # Examples
 ///
@@ -31,9 +31,12 @@ use blocks::{HeadBlock, Mode, Pass, Residual, Unit};
 pub struct Fcn {
     architecture: Architecture,
     parameters: Parameters,
-    groups: Vec<Vec<Residual>>,
-    group9: [Unit; 2],
-    group10: HeadBlock,
+    /// Groups 1 to 8.
+    residual: Vec<Vec<Residual>>,
+    /// Group 9.
+    plain: [Unit; 2],
+    /// Group 10.
+    head: HeadBlock,
 }
 
 /// What a training pass returns; lists are indexed by modality.
@@ -61,29 +64,15 @@ impl Fcn {
         device: &Device,
     ) -> Result<Self, Error> {
         let parameters = Parameters::new(architecture, seed, dtype, device)?;
-        let mut units = 0..;
-        let mut unit = |name: &str, dilation: usize| {
-            let index = units.next().expect("an open range does not end");
-            Unit::new(
-                &parameters,
-                name,
-                dilation,
-                blocks::Dropout::new(architecture.dropout, index),
-            )
-        };
-        let mut groups = Vec::new();
+        let mut builder = Builder { parameters: &parameters, architecture, units: 0 };
+        let mut residual = Vec::new();
         for (index, (plan, &count)) in GROUPS.iter().zip(&architecture.blocks).enumerate() {
-            let mut residual = |block: usize| {
-                let mut part = |part: &str| {
-                    unit(&format!("group{}.block{block}.{part}", index + 1), plan.dilation)
-                };
-                Residual { unit1: part("unit1"), unit2: part("unit2") }
-            };
-            groups.push((1..=count).map(&mut residual).collect());
+            let name = |block: usize| format!("group{}.block{block}", index + 1);
+            residual.push((1..=count).map(|b| builder.residual(&name(b), plan.dilation)).collect());
         }
-        let group9 = [unit("group9.unit1", 1), unit("group9.unit2", 1)];
-        let group10 = HeadBlock::new(&parameters, "group10", architecture.head);
-        Ok(Self { architecture: architecture.clone(), parameters, groups, group9, group10 })
+        let plain = [builder.unit("group9.unit1", 1), builder.unit("group9.unit2", 1)];
+        let head = HeadBlock::new(&parameters, "group10", architecture.head);
+        Ok(Self { architecture: architecture.clone(), parameters, residual, plain, head })
     }
 
     /// Returns the weights and statistics.
@@ -98,9 +87,9 @@ impl Fcn {
 
     /// Returns logits and the features of the groups in `keep`, with the graph for gradients.
     ///
-    /// All modalities' slices pass the convolutions as one batch; every norm takes the batch
-    /// statistics of each modality's own slices (of all slices if normalisation is shared) and moves
-    /// its running statistics towards them in place: `0.9 · old + 0.1 · new`, variances unbiased.
+    /// All modalities' slices pass the convolutions as one batch. Every norm takes the statistics
+    /// of each modality's own slices (of all slices if normalisation is shared) and moves its
+    /// running statistics towards them, in place: `0.9 · old + 0.1 · new`, variances unbiased.
     ///
     /// Dropout is a function of `dropout_seed` and the layer, so equal calls return equal bits.
     ///
@@ -183,7 +172,7 @@ impl Fcn {
 
         let zero = Conv2d { padding: Padding::Zero, dilation: 1 };
         let mut x = conv2d(&images.contiguous()?, &self.kernel("stem", pass), zero)?;
-        for (index, (blocks, plan)) in self.groups.iter().zip(&GROUPS).enumerate() {
+        for (index, (blocks, plan)) in self.residual.iter().zip(&GROUPS).enumerate() {
             for block in blocks {
                 x = block.forward(&x, pass)?;
             }
@@ -192,11 +181,11 @@ impl Fcn {
                 x = max_pool2(&x)?;
             }
         }
-        for unit in &self.group9 {
+        for unit in &self.plain {
             x = unit.forward(&x, pass)?;
         }
         keep_group(9, &x);
-        x = self.group10.forward(&x, pass)?;
+        x = self.head.forward(&x, pass)?;
         keep_group(10, &x);
 
         let symmetric = Conv2d { padding: Padding::Symmetric, dilation: 1 };
@@ -232,6 +221,26 @@ impl Fcn {
             [b, h, w, s] if b > 0 && is_size(h) && is_size(w) && s == input_slices => Ok(()),
             _ => Err(Error::ImageShape { modality, given: images.dims().to_vec(), input_slices }),
         }
+    }
+}
+
+/// Builds units, counting them: the count is what tells one layer's dropout from another's.
+struct Builder<'a> {
+    parameters: &'a Parameters,
+    architecture: &'a Architecture,
+    units: u64,
+}
+
+impl Builder<'_> {
+    fn residual(&mut self, name: &str, dilation: usize) -> Residual {
+        let mut unit = |part: &str| self.unit(&format!("{name}.{part}"), dilation);
+        Residual { unit1: unit("unit1"), unit2: unit("unit2") }
+    }
+
+    fn unit(&mut self, name: &str, dilation: usize) -> Unit {
+        let dropout = Dropout::new(self.architecture.dropout, self.units);
+        self.units += 1;
+        Unit::new(self.parameters, name, dilation, dropout)
     }
 }
 

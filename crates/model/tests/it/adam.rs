@@ -55,7 +55,7 @@ fn steps(
 
         for step in 1..=3 {
             let output = case.fcn.forward_train(&case.images, &[5, 6, 7], 0).unwrap();
-            let loss = case.total(&output, &affinity(&case, &output, &PUBLISHED)?)?;
+            let loss = case.total(&output, &affinity(&case, &output, PUBLISHED)?)?;
             let gradients = loss.backward()?;
             for (name, var) in trainable {
                 let (first, second) = &moments[name];

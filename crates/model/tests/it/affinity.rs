@@ -1,4 +1,4 @@
-//! The class-specific affinity of a network's features, and the gradients it sends into the network.
+//! The class-specific affinity of a network's features, and its gradients in the network.
 
 use candle_core::{Result, Tensor};
 use duomo_affinity::{Consistency, Reading, Scope, Side, SizeNormalization, affinity_loss};
@@ -14,7 +14,7 @@ fn affinity_losses_are_as_published_under_every_reading() -> Result<()> {
     each_network(|case| {
         let output = case.fcn.forward_train(&case.images, &[5, 6, 7], 0).unwrap();
         for (name, reading) in readings() {
-            case.assert_close(&name, &affinity(case, &output, &reading)?);
+            case.assert_close(&name, &affinity(case, &output, reading)?);
         }
         Ok(())
     })
@@ -26,8 +26,8 @@ fn gradients_of_class_affinity_are_as_published() -> Result<()> {
         let output = case.fcn.forward_train(&case.images, &[5, 6, 7], 0).unwrap();
         let unmasked = Reading { class_specific: false, ..PUBLISHED };
 
-        let affinity_total = case.total(&output, &affinity(case, &output, &unmasked)?)?;
-        let total = case.total(&output, &affinity(case, &output, &PUBLISHED)?)?;
+        let affinity_total = case.total(&output, &affinity(case, &output, unmasked)?)?;
+        let total = case.total(&output, &affinity(case, &output, PUBLISHED)?)?;
 
         case.assert_close("loss.total.affinity", &affinity_total);
         case.assert_close("loss.total.csa", &total);
@@ -44,11 +44,11 @@ pub(crate) const PUBLISHED: Reading = Reading {
     class_specific: true,
 };
 
-pub(crate) fn affinity(case: &Case, output: &Output, reading: &Reading) -> Result<Tensor> {
+pub(crate) fn affinity(case: &Case, output: &Output, reading: Reading) -> Result<Tensor> {
     let sides = output.features.iter().zip(&case.labels);
     let sides: Vec<Side<'_>> = sides.map(|(features, labels)| Side { features, labels }).collect();
     let classes = case.fcn.architecture().classes;
-    Ok(affinity_loss(&sides, &PAIRS, classes, reading)?)
+    affinity_loss(&sides, &PAIRS, classes, &reading)
 }
 
 fn readings() -> Vec<(String, Reading)> {

@@ -1,7 +1,7 @@
 //! The networks of the fixtures: their weights are computed by a recipe, not stored.
 //!
-//! The recipe is in the files' metadata: FNV-1a of the tensor's name, xor a seed, starts a splitmix64
-//! sequence whose upper 20 bits, scaled by a power of two, are the values.
+//! The recipe is in the files' metadata: FNV-1a of the tensor's name, xor a seed, starts a
+//! splitmix64 sequence whose upper 20 bits, scaled by a power of two, are the values.
 
 use std::collections::BTreeMap;
 

@@ -133,53 +133,50 @@ impl Gram<'_> {
                 let gradient =
                     self.gradient.as_ptr().add(y * width * all + self.outputs.first + at.k);
                 let taps = self.window.as_ptr().add(y * self.window_row + at.tap);
-                accumulate::<S, T, V>(
-                    &mut sums,
-                    (gradient, all),
-                    (taps, self.taps.channels),
-                    width,
-                );
+                let steps = (all, self.taps.channels);
+                sums = accumulate::<S, T, V>(sums, (gradient, taps), steps, width);
             }
             for (t, sums) in sums.iter().enumerate() {
                 for (v, &sum) in sums.iter().enumerate() {
                     let target = self.sums.as_mut_ptr().add(at.sums + t * padded + v * S::LANES);
-                    let one = S::splat(&raw const ONE);
-                    S::store(target, S::multiply_add(sum, one, S::load(target)));
+                    S::store(target, S::add(sum, S::load(target)));
                 }
             }
         }
     }
 }
 
-static ONE: f32 = 1.0;
-
 /// Adds the products of one row of pixels to the sums.
+///
+/// The sums travel by value: behind a reference, the compiler would keep some of them in memory.
 ///
 /// # Safety
 ///
-/// The unit exists; `gradient` is valid for `T` numbers and `taps` for `V` vectors at each of the
-/// `width` pixels, which lie `step` numbers apart.
+/// The unit exists; the gradient is valid for `T` numbers and the taps for `V` vectors at each of the
+/// `width` pixels, which lie `steps` numbers apart.
 #[inline(always)]
 unsafe fn accumulate<S: Simd, const T: usize, const V: usize>(
-    sums: &mut [[S::Vector; V]; T],
-    (gradient, gradient_step): (*const f32, usize),
-    (taps, tap_step): (*const f32, usize),
+    mut sums: [[S::Vector; V]; T],
+    (mut gradient, mut taps): (*const f32, *const f32),
+    steps: (usize, usize),
     width: usize,
-) {
-    // SAFETY: by the contract of this function.
-    unsafe {
-        for x in 0..width {
-            let (gradient, taps) = (gradient.add(x * gradient_step), taps.add(x * tap_step));
+) -> [[S::Vector; V]; T] {
+    for _ in 0..width {
+        // SAFETY: by the contract of this function.
+        unsafe {
             let mut vectors = [S::zero(); V];
-            for (v, vector) in vectors.iter_mut().enumerate() {
-                *vector = S::load(taps.add(v * S::LANES));
+            for v in 0..V {
+                vectors[v] = S::load(taps.add(v * S::LANES));
             }
-            for (t, sums) in sums.iter_mut().enumerate() {
+            for t in 0..T {
                 let g = S::splat(gradient.add(t));
-                for (sum, vector) in sums.iter_mut().zip(vectors) {
-                    *sum = S::multiply_add(g, vector, *sum);
+                for v in 0..V {
+                    sums[t][v] = S::multiply_add(g, vectors[v], sums[t][v]);
                 }
             }
         }
+        // The last step may leave the slice, so it is no pointer arithmetic inside it.
+        (gradient, taps) = (gradient.wrapping_add(steps.0), taps.wrapping_add(steps.1));
     }
+    sums
 }

@@ -67,6 +67,9 @@ fn fast_equals_reference_whatever_the_sizes() {
         ([1, 5, 40, 6], [9, 1, 5], ZERO),
         ([1, 40, 5, 6], [9, 5, 1], SYMMETRIC),
         ([2, 60, 60, 3], [2, 3, 3], ZERO),
+        // Deep enough to be summed in several ranges of channels.
+        ([1, 3, 5, 700], [17, 3, 3], ZERO),
+        ([1, 4, 3, 600], [2, 3, 3], SYMMETRIC),
     ];
     for &([b, h, w, c], [k, r, s], options) in cases {
         let inputs = [random((b, h, w, c), 1), random((k, r, s, c), 2)];

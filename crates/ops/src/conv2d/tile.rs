@@ -1,5 +1,7 @@
 //! The inner loops of forward and backward-data: a register tile of pixels × outputs.
 
+use std::ops::Range;
+
 use super::packed::Packed;
 use crate::simd::{Simd, Work};
 
@@ -21,31 +23,36 @@ pub(super) struct Convolve<'a> {
     pub(super) output: &'a mut [f32],
 }
 
+/// Weights per output that one pass over the pixels uses at most: with two vectors of outputs, 512 KiB
+/// that must stay in the second-level cache.
+const MOST_DEPTH: usize = 1 << 12;
+
 impl Work for Convolve<'_> {
     #[inline(always)]
     fn run<S: Simd>(self) {
         let packed = self.packed;
         let row_len = self.width * packed.outputs;
-        let rows = self.output.len() / row_len;
-        self.check::<S>(rows);
-        let mut start = 0;
-        while start < packed.grouped_outputs() {
-            let weights = &packed.weights[start * packed.depth()..];
-            for (y, output) in self.output.chunks_exact_mut(row_len).enumerate() {
-                let row = Row {
-                    window: self.window[y * self.window_row..].as_ptr(),
-                    window_row: self.window_row,
-                    packed,
-                    weights: weights.as_ptr(),
-                    start,
-                };
-                if packed.block_lanes(start) > S::LANES {
-                    row.convolve::<S, 2>(output);
-                } else {
-                    row.convolve::<S, 1>(output);
+        self.check::<S>(self.output.len() / row_len);
+        let parts = packed.depth().div_ceil(MOST_DEPTH).min(packed.channels);
+        for part in 0..parts {
+            let cut = |part: usize| packed.channels * part / parts;
+            let channels = cut(part)..cut(part + 1);
+            let mut start = 0;
+            while start < packed.grouped_outputs() {
+                let weights = packed.weights[start * packed.depth()..].as_ptr();
+                for (y, output) in self.output.chunks_exact_mut(row_len).enumerate() {
+                    let window = self.window[y * self.window_row..].as_ptr();
+                    let window_row = self.window_row;
+                    let channels = channels.clone();
+                    let row = Row { window, window_row, packed, weights, start, channels };
+                    if packed.block_lanes(start) > S::LANES {
+                        row.convolve::<S, 2>(output);
+                    } else {
+                        row.convolve::<S, 1>(output);
+                    }
                 }
+                start += packed.block_lanes(start);
             }
-            start += packed.block_lanes(start);
         }
     }
 }
@@ -65,7 +72,7 @@ impl Convolve<'_> {
     }
 }
 
-/// One row of the output, one block of outputs.
+/// One row of the output, one block of outputs, one range of channels.
 struct Row<'a> {
     /// The first tap of the row's first pixel.
     window: *const f32,
@@ -75,6 +82,8 @@ struct Row<'a> {
     weights: *const f32,
     /// The block's first output.
     start: usize,
+    /// The channels to sum; all but the first range add to what the output holds.
+    channels: Range<usize>,
 }
 
 impl Row<'_> {
@@ -110,25 +119,28 @@ impl Row<'_> {
     fn tile<S: Simd, const T: usize, const V: usize>(&self, first: usize, output: &mut [f32]) {
         let packed = self.packed;
         let pixel = packed.group * packed.channels;
-        // Taps of one kernel row are one run in memory unless dilation tears them apart.
-        let (runs, run_len) = match packed.dilation {
-            1 => (1, packed.columns * packed.channels),
-            _ => (packed.columns, packed.channels),
+        // Taps of one kernel row are one run in memory unless something tears them apart.
+        let whole = packed.dilation == 1 && self.channels.len() == packed.channels;
+        let (runs, run_len) = match whole {
+            true => (1, packed.columns * packed.channels),
+            false => (packed.columns, self.channels.len()),
         };
-        let mut weights = self.weights;
         // SAFETY: `Work::run` runs where the unit exists. `Convolve::check` made sure that the window
-        // holds every tap and that every block has `depth · V` vectors of weights, which is as many as
-        // the loops below read, in order.
+        // holds every tap and that every block has `depth · V` vectors of weights, one for each tap.
         let sums = unsafe {
             let mut sums = [[S::zero(); V]; T];
-            for r in 0..packed.rows {
-                for run in 0..runs {
-                    let offset = r * packed.dilation * self.window_row
-                        + run * packed.dilation * packed.channels;
-                    let taps = self.window.add(first * pixel + offset);
-                    accumulate::<S, T, V>(&mut sums, (taps, pixel), weights, run_len);
-                    weights = weights.add(run_len * V * S::LANES);
-                }
+            for place in 0..packed.rows * runs {
+                let (r, run) = (place / runs, place % runs);
+                let tap = r * packed.dilation * self.window_row
+                    + run * packed.dilation * packed.channels
+                    + self.channels.start;
+                let weight = (r * packed.columns + run) * packed.channels + self.channels.start;
+                sums = accumulate::<S, T, V>(
+                    sums,
+                    (self.window.add(first * pixel + tap), pixel),
+                    self.weights.add(weight * V * S::LANES),
+                    run_len,
+                );
             }
             sums
         };
@@ -145,12 +157,17 @@ impl Row<'_> {
         for (group, sums) in output.chunks_mut(step).zip(sums) {
             for (v, &sum) in sums.iter().enumerate() {
                 let room = group.get_mut(self.start + v * S::LANES..).unwrap_or_default();
-                // SAFETY: as many lanes are written as `room` has numbers, and no more than a vector.
+                let adds = self.channels.start > 0;
+                // SAFETY: the unit exists, and as many lanes are read and written as `room` has
+                // numbers, at most a vector.
                 unsafe {
                     if room.len() >= S::LANES {
-                        S::store(room.as_mut_ptr(), sum);
-                    } else {
-                        S::store_first(room.as_mut_ptr(), sum, room.len());
+                        let old = if adds { S::load(room.as_ptr()) } else { S::zero() };
+                        S::store(room.as_mut_ptr(), S::add(old, sum));
+                    } else if !room.is_empty() {
+                        let count = if adds { room.len() } else { 0 };
+                        let old = S::load_first(room.as_ptr(), count);
+                        S::store_first(room.as_mut_ptr(), S::add(old, sum), room.len());
                     }
                 }
             }
@@ -160,31 +177,33 @@ impl Row<'_> {
 
 /// Adds the products of one run of taps to the sums of `T` pixels, `pixel` numbers apart.
 ///
+/// The sums travel by value: behind a reference, the compiler would keep some of them in memory.
+///
 /// # Safety
 ///
 /// The unit exists, `taps` is valid for `len` numbers at each of the `T` pixels, and `weights` for
 /// `len · V` vectors.
 #[inline(always)]
 unsafe fn accumulate<S: Simd, const T: usize, const V: usize>(
-    sums: &mut [[S::Vector; V]; T],
+    mut sums: [[S::Vector; V]; T],
     (taps, pixel): (*const f32, usize),
     weights: *const f32,
     len: usize,
-) {
-    // SAFETY: by the contract of this function.
-    unsafe {
-        for i in 0..len {
-            let weights = weights.add(i * V * S::LANES);
+) -> [[S::Vector; V]; T] {
+    for i in 0..len {
+        // SAFETY: by the contract of this function.
+        unsafe {
             let mut vectors = [S::zero(); V];
-            for (v, vector) in vectors.iter_mut().enumerate() {
-                *vector = S::load(weights.add(v * S::LANES));
+            for v in 0..V {
+                vectors[v] = S::load(weights.add((i * V + v) * S::LANES));
             }
-            for (t, sums) in sums.iter_mut().enumerate() {
+            for t in 0..T {
                 let tap = S::splat(taps.add(i + t * pixel));
-                for (sum, vector) in sums.iter_mut().zip(vectors) {
-                    *sum = S::multiply_add(tap, vector, *sum);
+                for v in 0..V {
+                    sums[t][v] = S::multiply_add(tap, vectors[v], sums[t][v]);
                 }
             }
         }
     }
+    sums
 }

@@ -3,11 +3,16 @@
 use candle_core::WithDType;
 use rayon::prelude::*;
 
+use crate::simd::vectorized;
+
 /// Elements that share one 64-bit draw.
 const ELEMENTS_PER_DRAW: usize = 4;
 
 /// Elements per task; a multiple of [`ELEMENTS_PER_DRAW`].
 const TASK: usize = 1 << 15;
+
+/// Draws whose elements are handled together, so that the compiler can fill its vectors.
+const DRAWS: usize = 16;
 
 /// Drops and scales, Eq. (1) of the module.
 pub(super) fn mask<T: WithDType>(input: &[T], probability: f64, seed: u64) -> Vec<T> {
@@ -17,17 +22,35 @@ pub(super) fn mask<T: WithDType>(input: &[T], probability: f64, seed: u64) -> Ve
     output.par_chunks_mut(TASK).zip(input.par_chunks(TASK)).enumerate().for_each(
         |(task, (output, input))| {
             let first_draw = (task * (TASK / ELEMENTS_PER_DRAW)) as u64;
-            let quads = output.chunks_mut(ELEMENTS_PER_DRAW).zip(input.chunks(ELEMENTS_PER_DRAW));
-            for (draw, (output, input)) in (first_draw..).zip(quads) {
-                let bits = split_mix(seed, draw);
-                for (lane, (y, &x)) in output.iter_mut().zip(input).enumerate() {
-                    let keeps = (bits >> (16 * lane)) & 0xffff >= threshold;
-                    *y = if keeps { x * scale } else { T::zero() };
-                }
-            }
+            vectorized(
+                #[inline(always)]
+                || mask_task((output, input), scale, threshold, (seed, first_draw)),
+            );
         },
     );
     output
+}
+
+#[inline(always)]
+fn mask_task<T: WithDType>(
+    (output, input): (&mut [T], &[T]),
+    scale: T,
+    threshold: u32,
+    (seed, first_draw): (u64, u64),
+) {
+    const GROUP: usize = DRAWS * ELEMENTS_PER_DRAW;
+    let groups = output.chunks_mut(GROUP).zip(input.chunks(GROUP));
+    for (group, (output, input)) in groups.enumerate() {
+        let first = first_draw + (group * DRAWS) as u64;
+        let draws: [u64; DRAWS] = std::array::from_fn(|draw| split_mix(seed, first + draw as u64));
+        let bits: [u32; GROUP] = std::array::from_fn(|i| {
+            let draw = draws[i / ELEMENTS_PER_DRAW];
+            (draw >> (16 * (i % ELEMENTS_PER_DRAW))) as u32 & 0xffff
+        });
+        for ((y, &x), bits) in output.iter_mut().zip(input).zip(bits) {
+            *y = if bits >= threshold { x * scale } else { T::zero() };
+        }
+    }
 }
 
 /// How many of the 2¹⁶ values of a draw's 16 bits mean "drop".
@@ -36,11 +59,12 @@ pub(super) fn mask<T: WithDType>(input: &[T], probability: f64, seed: u64) -> Ve
     clippy::cast_sign_loss,
     reason = "the probability is in [0, 1), so the product is in 0..=65536"
 )]
-fn threshold(probability: f64) -> u64 {
-    (probability * 65536.0).round() as u64
+fn threshold(probability: f64) -> u32 {
+    (probability * 65536.0).round() as u32
 }
 
 /// Draw number `draw` of SplitMix64 started at `seed`.
+#[inline(always)]
 pub(crate) fn split_mix(seed: u64, draw: u64) -> u64 {
     let mut z = seed.wrapping_add(draw.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

@@ -72,25 +72,31 @@ fn block_moments(block: &[f32], dims: Dims) -> Sums {
     let span = whole_pixels(SPAN, dims);
     let count = (block.len() / dims.channels) as f64;
     let mut sums = vec![0f32; span];
-    vectorized(|| {
-        for values in block.chunks(span) {
-            sums.iter_mut().zip(values).for_each(|(sum, x)| *sum += x);
-        }
-    });
+    vectorized(
+        #[inline(always)]
+        || {
+            for values in block.chunks(span) {
+                sums.iter_mut().zip(values).for_each(|(sum, x)| *sum += x);
+            }
+        },
+    );
     let mean = fold(&sums, dims.channels).into_iter().map(|sum| sum / count);
     let shift = repeat(mean, span);
 
     let (mut sums, mut squares) = (vec![0f32; span], vec![0f32; span]);
-    vectorized(|| {
-        for values in block.chunks(span) {
-            let targets = sums.iter_mut().zip(&mut squares);
-            for (((sum, square), x), shift) in targets.zip(values).zip(&shift) {
-                let deviation = x - shift;
-                *sum += deviation;
-                *square += deviation * deviation;
+    vectorized(
+        #[inline(always)]
+        || {
+            for values in block.chunks(span) {
+                let targets = sums.iter_mut().zip(&mut squares);
+                for (((sum, square), x), shift) in targets.zip(values).zip(&shift) {
+                    let deviation = x - shift;
+                    *sum += deviation;
+                    *square += deviation * deviation;
+                }
             }
-        }
-    });
+        },
+    );
     // What rounding the shift to f32 left over is added back.
     let (rest, squares) = (fold(&sums, dims.channels), fold(&squares, dims.channels));
     let mean = shift.iter().zip(&rest).map(|(&shift, rest)| f64::from(shift) + rest / count);
@@ -117,7 +123,10 @@ pub(super) fn forward([input, gamma, beta]: Three<'_, f32>, norm: &Norm) -> Vec<
     let tables = tables_of_rows([gamma, beta], norm);
     let mut output = vec![0.0; input.len()];
     for_each_task(norm, &mut output, |row, range, output| {
-        vectorized(|| tables[row].normalize(&input[range], output));
+        vectorized(
+            #[inline(always)]
+            || tables[row].normalize(&input[range], output),
+        );
     });
     output
 }
@@ -143,7 +152,10 @@ pub(super) fn backward(
     let mut by_input = vec![0.0; input.len()];
     for_each_task(norm, &mut by_input, |row, range, target| {
         let sources = (&input[range.clone()], &gradient[range]);
-        vectorized(|| tables[row].input_gradient(sources, &means[row], target));
+        vectorized(
+            #[inline(always)]
+            || tables[row].input_gradient(sources, &means[row], target),
+        );
     });
     let flat = |sums: fn(&Sums) -> &Vec<f64>| {
         totals.iter().flat_map(sums).map(|&sum| to_f32(sum)).collect::<Vec<f32>>()
@@ -155,7 +167,10 @@ pub(super) fn backward(
 fn block_products(block: (&[f32], &[f32]), tables: &Tables, dims: Dims) -> Sums {
     let span = whole_pixels(SPAN, dims);
     let (mut deltas, mut products) = (vec![0f32; span], vec![0f32; span]);
-    vectorized(|| tables.add_products(block, (&mut deltas, &mut products)));
+    vectorized(
+        #[inline(always)]
+        || tables.add_products(block, (&mut deltas, &mut products)),
+    );
     let count = (block.0.len() / dims.channels) as f64;
     Sums { count, first: fold(&deltas, dims.channels), second: fold(&products, dims.channels) }
 }

@@ -101,7 +101,9 @@ impl Classifier {
             }
         }
         for (mean, count) in means.iter_mut().zip(counts) {
-            mean.iter_mut().for_each(|sum| *sum /= count);
+            for sum in mean {
+                *sum /= count;
+            }
         }
         let mut covariance = [[0.0; FEATURES]; FEATURES];
         for (features, class) in pixels {

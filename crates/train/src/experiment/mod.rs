@@ -13,10 +13,8 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 pub use method::{Method, Sharing, Transfer};
-pub use overrides::apply_overrides;
-pub use schedule::{
-    LossWeights, Network, Optimizer, PreparationChanges, Schedule, SplitFractions,
-};
+use overrides::apply_overrides;
+pub use schedule::{LossWeights, Network, Optimizer, PreparationChanges, Schedule, SplitFractions};
 
 /// A method, a data set and a schedule, with every key resolved; kept in each run folder.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
@@ -46,8 +44,9 @@ pub const METHODS: [(&str, &str); 6] = [
 ];
 
 /// Schedules that come with the program, by name.
-pub const SCHEDULES: [(&str, &str); 2] = [
+pub const SCHEDULES: [(&str, &str); 3] = [
     ("quick", include_str!("../../../../experiments/schedules/quick.toml")),
+    ("hour", include_str!("../../../../experiments/schedules/hour.toml")),
     ("paper", include_str!("../../../../experiments/schedules/paper.toml")),
 ];
 
@@ -143,7 +142,8 @@ fn load<T: DeserializeOwned>(kind: &str, name: &str, known: &[(&str, &str)]) -> 
         "unknown {kind} `{name}`; known are {}, or give the path of a .toml file",
         names.join(", ")
     );
-    let text = std::fs::read_to_string(name).with_context(|| format!("cannot read {kind} {name}"))?;
+    let text =
+        std::fs::read_to_string(name).with_context(|| format!("cannot read {kind} {name}"))?;
     toml::from_str(&text).with_context(|| format!("in {kind} {name}"))
 }
 

@@ -13,16 +13,17 @@ use super::Experiment;
 /// # Errors
 ///
 /// A text without `=`, a key that does not exist, and a value of the wrong type, each by name.
-pub fn apply_overrides(experiment: &Experiment, overrides: &[String]) -> Result<Experiment> {
+pub(super) fn apply_overrides(experiment: &Experiment, overrides: &[String]) -> Result<Experiment> {
     let mut tree = Value::try_from(experiment).context("cannot write the experiment as TOML")?;
     for text in overrides {
-        let (key, value) = text
-            .split_once('=')
-            .ok_or_else(|| anyhow!("--set takes key=value, for example schedule.steps=200; got `{text}`"))?;
+        let (key, value) = text.split_once('=').ok_or_else(|| {
+            anyhow!("--set takes key=value, for example schedule.steps=200; got `{text}`")
+        })?;
         set(&mut tree, key, parse(value))?;
     }
     let names = overrides.join(", ");
-    tree.try_into().map_err(|error: toml::de::Error| anyhow!("in --set {names}: {}", error.message()))
+    tree.try_into()
+        .map_err(|error: toml::de::Error| anyhow!("in --set {names}: {}", error.message()))
 }
 
 fn parse(value: &str) -> Value {

@@ -12,7 +12,8 @@ fn every_built_in_method_and_schedule_is_valid() {
     for (method, _) in METHODS {
         for (schedule, _) in SCHEDULES {
             let experiment =
-                Experiment::load(Dataset::load("mscmr").unwrap(), method, schedule, 0, &[]).unwrap();
+                Experiment::load(Dataset::load("mscmr").unwrap(), method, schedule, 0, &[])
+                    .unwrap();
             assert!(!experiment.method.label.is_empty());
         }
     }

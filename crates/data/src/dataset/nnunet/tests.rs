@@ -135,7 +135,7 @@ fn what_cannot_be_used_is_said_with_the_key() {
         "\"numTraining\": 3,",
         "\"numTraining\": 3, // three",
         &expect![[
-            r#"ROOT/dataset.json, line 4: key must be a string at line 4 column 23 (the line is `"numTraining": 3, // three`)"#
+            r#"ROOT/dataset.json, line 4: key must be a string, column 23 (the line is `"numTraining": 3, // three`)"#
         ]],
     );
 }

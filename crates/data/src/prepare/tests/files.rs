@@ -87,7 +87,7 @@ fn many_cases_are_read_in_order_and_each_failure_names_its_patient() {
         text.replace(folder.path().to_str().unwrap(), "ROOT")
     };
     assert!(message(2).starts_with("cannot prepare patient 2: cannot read ROOT/2.nii.gz"));
-    expect![[r#"cannot prepare patient 4: ROOT/4_seg.nii.gz holds label values that no class names: 1220 (18 voxels); the classes have 10, 20, 30: add the values to a class, or set unknown_labels = "background""#]].assert_eq(&message(4));
+    expect![[r#"cannot prepare patient 4: ROOT/4_seg.nii.gz holds label values that no class names: 1220 in 18 voxels; the classes have 10, 20, 30: add the values to a class, or set unknown_labels = "background""#]].assert_eq(&message(4));
     for at in [0, 1, 3, 5] {
         let prepared = found[at].as_ref().unwrap();
         assert_eq!(prepared.case, cases[at]);

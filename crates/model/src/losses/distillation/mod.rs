@@ -26,14 +26,14 @@ const COUNT_EPSILON: f64 = 1e-6;
 
 /// Returns how differently the modalities confuse classes, a scalar with gradients to all logits.
 ///
-/// Zero means that the class means of the softened logits agree. There is no factor `T²`. A class that
-/// either of two modalities lacks is skipped; if they have none in common, their loss is 0.
+/// Zero means that the class means of the softened logits agree. There is no factor `T²`. A class
+/// that either of two modalities lacks is skipped; if they have none in common, their loss is 0.
 ///
 /// # Shapes
 ///
 /// - `logits[m]`: `[B_m, H, W, C]`, `f32` or `f64`, of modality `m`
 /// - `labels[m]`: `[B_m, H, W]`, `u8` class indices
-/// - `temperature`: above 1 softens; [Dou2020] has 2
+/// - `temperature`: above 1 softens; \[Dou2020\] has 2
 ///
 /// # Errors
 ///
@@ -44,8 +44,8 @@ const COUNT_EPSILON: f64 = 1e-6;
 ///
 /// # Source
 ///
-/// The distillation of [Dou2020], with two deviations: their code does not skip absent classes, and more than
-/// two modalities are compared pair by pair.
+/// The distillation of \[Dou2020\], with two deviations: their code does not skip absent classes,
+/// and more than two modalities are compared pair by pair.
 ///
 /// # Examples
 ///

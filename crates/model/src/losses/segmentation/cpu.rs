@@ -136,8 +136,10 @@ impl Slopes {
         }
     }
 
-    /// `∂L/∂z_j = p_j (h_j − Σ_c p_c h_c)`; the part of cross-entropy is `s ([j = g] − p_j)` with `s` its
-    /// slope against `ln p_g`, which needs no division by a small probability.
+    /// `∂L/∂z_j = p_j (h_j − Σ_c p_c h_c)`.
+    ///
+    /// Cross-entropy's part is `s ([j = g] − p_j)` with `s` its slope against `ln p_g`: no division
+    /// by a small probability.
     fn write<T: WithDType>(&self, probabilities: &[f64], label: usize, gradient: &mut [T]) {
         let p = probabilities[label];
         let slope = if p < PROBABILITY_MIN { 0.0 } else { self.on_logarithm[label] };
@@ -157,5 +159,7 @@ fn softmax<T: WithDType>(logits: &[T], probabilities: &mut [f64]) {
         *p = (z.to_f64() - largest).exp();
         sum += *p;
     }
-    probabilities.iter_mut().for_each(|p| *p /= sum);
+    for p in probabilities {
+        *p /= sum;
+    }
 }

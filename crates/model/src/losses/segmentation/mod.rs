@@ -34,10 +34,10 @@ use cpu::Totals;
 
 /// Returns the soft Dice loss and the class-weighted cross-entropy, two scalars with gradients.
 ///
-/// Sums run over the batch, background included. Dice lies in `0..=1`; a class that the batch lacks adds
-/// `1/C` to it whatever the logits are. In cross-entropy a class is weighted by the share of the *other*
-/// classes in this batch, so a batch of one class has none. Where the probability of the true class is
-/// below 0.005, its logarithm is clipped and has no gradient.
+/// Sums run over the batch, background included. Dice lies in `0..=1`; a class that the batch lacks
+/// adds `1/C` to it whatever the logits are. In cross-entropy a class is weighted by the share of
+/// the *other* classes in this batch, so a batch of one class has none. Where the probability of
+/// the true class is below 0.005, its logarithm is clipped and has no gradient.
 ///
 /// # Shapes
 ///
@@ -51,8 +51,8 @@ use cpu::Totals;
 ///
 /// # Source
 ///
-/// [Chen2020] Eq. (5) with the two losses of [Dou2020]'s code; 1 is added to its Dice loss so that it is
-/// not negative.
+/// \[Chen2020\] Eq. (5) with the two losses of \[Dou2020\]'s code; 1 is added to its Dice loss so
+/// that it is not negative.
 ///
 /// # Examples
 ///

@@ -10,12 +10,13 @@ pub(super) fn losses(logits: &[f64], labels: &[usize], classes: usize) -> [f64; 
     let mut dice = 1.0;
     let mut cross_entropy = 0.0;
     for c in 0..classes {
-        let overlap = sum(&|x| probabilities[x][c] * is(x, c));
-        let squares = sum(&|x| probabilities[x][c].powi(2));
+        let p: Vec<f64> = probabilities.iter().map(|of_pixel| of_pixel[c]).collect();
+        let overlap = sum(&|x| p[x] * is(x, c));
+        let squares = sum(&|x| p[x].powi(2));
         let pixels = sum(&|x| is(x, c));
         dice -= 2.0 * overlap / (squares + pixels + 1e-7) / classes as f64;
         let weight = 1.0 - pixels / n;
-        let logarithms = sum(&|x| is(x, c) * probabilities[x][c].clamp(0.005, 1.0).ln());
+        let logarithms = sum(&|x| is(x, c) * p[x].clamp(0.005, 1.0).ln());
         cross_entropy -= weight * logarithms / n;
     }
     [dice, cross_entropy]

@@ -1,0 +1,3 @@
+//! Whole runs on small phantoms.
+
+mod runs;

@@ -1,0 +1,174 @@
+use std::fs;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+
+use duomo_data::Dataset;
+use duomo_phantom::{Kind, Modality, Options, write_dataset};
+use duomo_train::{
+    Device, Event, Experiment, Model, Observer, Resume, Silent, Summary, TrainRequest, train,
+};
+use tempfile::TempDir;
+
+/// Few patients on coarse pixels, and a network that steps in milliseconds.
+const TINY: [&str; 8] = [
+    "schedule.steps=6",
+    "schedule.batch=2",
+    "schedule.validate_every=2",
+    "schedule.network.width=2",
+    "schedule.preparation.crop=32",
+    "schedule.preparation.spacing_mm=5.0",
+    "schedule.split.test_fraction=0.25",
+    "schedule.split.validation_fraction=0.3",
+];
+
+fn phantom(modalities: &[Modality]) -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let patients = modalities.iter().map(|&modality| (modality, 4)).collect();
+    let options = Options { kind: Kind::Mscmr, seed: 3, patients, matrix_scale: 0.2 };
+    write_dataset(&options, folder.path()).unwrap();
+    folder
+}
+
+fn request(method: &str, modalities: &[&str], data: &Path, out: PathBuf) -> TrainRequest {
+    let dataset = Dataset::load("mscmr").unwrap().with_modalities(modalities).unwrap();
+    let overrides = TINY.map(str::to_owned);
+    let experiment = Experiment::load(dataset, method, "quick", 11, &overrides).unwrap();
+    TrainRequest { experiment, data: data.to_owned(), out, resume: Resume::Auto }
+}
+
+const PAIR: [&str; 2] = ["LGE", "bSSFP"];
+
+#[test]
+fn a_run_folder_is_complete_and_its_model_predicts() {
+    let data = phantom(&[Modality::Lge, Modality::Bssfp]);
+    let out = tempfile::tempdir().unwrap();
+    let run = out.path().join("run");
+
+    let summary = train(&request("csa", &PAIR, data.path(), run.clone()), &mut Silent).unwrap();
+
+    for file in ["run.json", "experiment.toml", "metrics.jsonl", "summary.json", "DONE"] {
+        assert!(run.join(file).is_file(), "{file} is missing");
+    }
+    assert_eq!(fs::read_to_string(run.join("metrics.jsonl")).unwrap().lines().count(), 6 + 3);
+    assert_eq!(Summary::read(&run.join("summary.json")).unwrap(), summary);
+    assert_eq!(
+        summary.modalities.iter().map(|modality| &modality.name[..]).collect::<Vec<_>>(),
+        PAIR
+    );
+    assert!(summary.nnunet.contains_key("metric_per_case"));
+    for case in &summary.cases {
+        let prediction = duomo_data::read_labels(&case.prediction).unwrap();
+        let reference = duomo_data::read_labels(&case.reference).unwrap();
+        let distance_mm = prediction.geometry.max_corner_distance_mm(&reference.geometry);
+        assert!(distance_mm < 1e-4, "case {} moved by {distance_mm} mm", case.case);
+        assert_eq!(prediction.geometry.shape, reference.geometry.shape);
+    }
+    let model = Model::load(&run.join("model.safetensors"), &Device::Cpu).unwrap();
+    assert_eq!(model.modality("bssfp").unwrap(), 1);
+    let error = model.modality("CT").unwrap_err().to_string();
+    assert_eq!(error, "the model knows the modalities LGE, bSSFP, not `CT`");
+}
+
+/// Kills the run, as far as a test can, when a step has been logged.
+struct Killer {
+    step: u64,
+}
+
+impl Observer for Killer {
+    fn event(&mut self, event: &Event<'_>) {
+        if let Event::Step { step, .. } = event {
+            assert!(*step != self.step, "killed at step {step}");
+        }
+    }
+}
+
+#[test]
+fn a_run_that_was_killed_and_resumed_gives_the_bits_of_one_that_was_not() {
+    let data = phantom(&[Modality::Lge, Modality::Bssfp]);
+    let out = tempfile::tempdir().unwrap();
+    for method in ["single", "ummkd", "joint", "msbn", "affinity", "csa"] {
+        let whole = request(method, &PAIR, data.path(), out.path().join(method).join("whole"));
+        let broken = request(method, &PAIR, data.path(), out.path().join(method).join("broken"));
+
+        train(&whole, &mut Silent).unwrap();
+        let killed = catch_unwind(AssertUnwindSafe(|| train(&broken, &mut Killer { step: 5 })));
+        assert!(killed.is_err(), "{method} was not killed");
+        train(&broken, &mut Silent).unwrap();
+
+        let weights = |request: &TrainRequest| fs::read(request.out.join("model.safetensors"));
+        assert!(weights(&whole).unwrap() == weights(&broken).unwrap(), "{method} differs");
+        let losses = |request: &TrainRequest| {
+            let text = fs::read_to_string(request.out.join("metrics.jsonl")).unwrap();
+            text.lines()
+                .map(|line| line.split("\"slices_per_second\"").next().unwrap().to_owned())
+                .count()
+        };
+        assert_eq!(losses(&whole), losses(&broken), "{method} logged other steps");
+    }
+}
+
+#[test]
+fn three_modalities_train_together() {
+    let data = phantom(&[Modality::Lge, Modality::Bssfp, Modality::T2]);
+    let out = tempfile::tempdir().unwrap();
+    let three = ["LGE", "bSSFP", "T2"];
+
+    let summary =
+        train(&request("csa", &three, data.path(), out.path().join("run")), &mut Silent).unwrap();
+
+    assert_eq!(summary.modalities.len(), 3);
+    assert!(summary.modalities.iter().all(|modality| modality.cases == 1));
+}
+
+#[test]
+fn a_folder_of_another_run_is_left_as_it_is() {
+    let data = phantom(&[Modality::Lge, Modality::Bssfp]);
+    let out = tempfile::tempdir().unwrap();
+    let run = out.path().join("run");
+    train(&request("msbn", &PAIR, data.path(), run.clone()), &mut Silent).unwrap();
+    let before = fs::read(run.join("model.safetensors")).unwrap();
+
+    let other = train(&request("csa", &PAIR, data.path(), run.clone()), &mut Silent).unwrap_err();
+    let never =
+        TrainRequest { resume: Resume::Never, ..request("msbn", &PAIR, data.path(), run.clone()) };
+    let never = train(&never, &mut Silent).unwrap_err();
+
+    assert!(other.to_string().contains("another experiment"), "{other:#}");
+    assert!(never.to_string().contains("already holds a run"), "{never:#}");
+    assert_eq!(fs::read(run.join("model.safetensors")).unwrap(), before);
+}
+
+#[test]
+fn resuming_what_was_never_begun_is_refused() {
+    let out = tempfile::tempdir().unwrap();
+    let run = out.path().join("run");
+    let must =
+        TrainRequest { resume: Resume::Must, ..request("csa", &PAIR, out.path(), run.clone()) };
+
+    let error = train(&must, &mut Silent).unwrap_err();
+
+    assert!(error.to_string().contains("holds no run to resume"), "{error:#}");
+    assert!(!run.exists());
+}
+
+#[test]
+fn data_faults_stay_data_errors() {
+    let empty = tempfile::tempdir().unwrap();
+    let out = tempfile::tempdir().unwrap();
+    for data in [empty.path().to_owned(), empty.path().join("nowhere")] {
+        let error =
+            train(&request("csa", &PAIR, &data, out.path().join("run")), &mut Silent).unwrap_err();
+        assert!(error.chain().any(|cause| cause.is::<duomo_data::Error>()), "{error:#}");
+    }
+}
+
+#[test]
+fn a_damaged_model_file_says_what_it_is_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("model.safetensors");
+    fs::write(&path, b"PK\x03\x04 this is a zip").unwrap();
+
+    let error = Model::load(&path, &Device::Cpu).unwrap_err();
+
+    assert!(format!("{error:#}").contains("not a safetensors file"), "{error:#}");
+}
