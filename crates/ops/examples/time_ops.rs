@@ -9,7 +9,7 @@ use std::time::Instant;
 use candle_core::{DType, Device, Result, Tensor, Var};
 use duomo_ops::{
     AdamOptions, Conv2d, NormOptions, Padding, adam_update, add_skip, batch_norm_leaky_relu,
-    conv2d, dropout, max_pool2, pixel_shuffle,
+    conv2d, dropout, keep_freed_memory, max_pool2, pixel_shuffle,
 };
 
 const BATCH: usize = 8;
@@ -18,6 +18,7 @@ const BATCH: usize = 8;
 const RUNS: usize = 7;
 
 fn main() -> Result<()> {
+    keep_freed_memory();
     println!("{:44} {:>9} {:>9} {:>9} ms | GFLOP/s", "operation", "forward", "+ input", "+ kernel");
     convolutions()?;
     for (side, channels) in [(112, 8), (56, 16), (28, 32), (14, 256)] {

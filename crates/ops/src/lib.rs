@@ -14,8 +14,13 @@ mod add_skip;
 mod conv2d;
 mod dropout;
 mod max_pool2;
+mod memory;
 mod norm;
 mod pixel_shuffle;
+#[expect(
+    clippy::inline_always,
+    reason = "a call would cross the boundary of the vector unit's code"
+)]
 mod simd;
 mod storage;
 #[cfg(test)]
@@ -27,6 +32,7 @@ pub use add_skip::add_skip;
 pub use conv2d::{Conv2d, Padding, conv2d};
 pub use dropout::dropout;
 pub use max_pool2::max_pool2;
+pub use memory::keep_freed_memory;
 pub use norm::{BatchStatistics, NormOptions, batch_norm_leaky_relu, normalize_leaky_relu};
 pub use pixel_shuffle::pixel_shuffle;
 pub use transposed_conv2d::transposed_conv2d;

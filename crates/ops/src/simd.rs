@@ -13,7 +13,7 @@ const MOST_LANES: usize = 16;
 pub(crate) trait Simd: Copy {
     /// Numbers in one vector.
     const LANES: usize;
-    /// Rows of two vectors each that fit in the registers as accumulators.
+    /// Accumulators that fit in the registers beside what feeds them.
     const ROWS: usize;
     /// One register.
     type Vector: Copy;
@@ -106,7 +106,7 @@ pub(crate) struct Portable;
 
 impl Simd for Portable {
     const LANES: usize = 4;
-    const ROWS: usize = 6;
+    const ROWS: usize = 8;
     type Vector = [f32; 4];
 
     #[inline(always)]
@@ -157,7 +157,7 @@ pub(crate) struct Avx2;
 #[cfg(target_arch = "x86_64")]
 impl Simd for Avx2 {
     const LANES: usize = 8;
-    const ROWS: usize = 6;
+    const ROWS: usize = 12;
     type Vector = x86::__m256;
 
     #[inline(always)]

@@ -38,7 +38,6 @@ pub(super) fn step<T: Real>(gradient: &[T], state: [&mut [T]; 3], constants: Con
         });
 }
 
-#[inline(always)]
 fn step_chunk<T: Real>(gradient: &[T], [weights, mean, square]: [&mut [T]; 3], c: Constants) {
     let [beta1, beta2, epsilon, l2] = [c.beta1, c.beta2, c.epsilon, c.l2].map(T::from_f64);
     let [fresh1, fresh2] = [1.0 - c.beta1, 1.0 - c.beta2].map(T::from_f64);

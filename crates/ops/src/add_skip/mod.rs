@@ -96,10 +96,10 @@ impl CustomOp2 for AddSkip {
         _output: &Tensor,
         gradient: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>)> {
-        let skip_gradient = match skip.track_op() {
-            true => Some(gradient.narrow(3, self.0.before(), self.0.skip)?.contiguous()?),
-            false => None,
-        };
+        let skip_gradient = skip
+            .track_op()
+            .then(|| gradient.narrow(3, self.0.before(), self.0.skip)?.contiguous())
+            .transpose()?;
         Ok((main.track_op().then(|| gradient.clone()), skip_gradient))
     }
 }

@@ -115,7 +115,7 @@ fn add_strip(
         let window = window.grown(dims.margins());
         dispatch(Gram {
             window: image.copy_window(&window, lanes(), scratch),
-            window_row: window.columns.len() * dims.channels,
+            row_step: window.columns.len() * dims.channels,
             gradient,
             width: dims.width,
             taps: Taps::new(dims),
@@ -152,7 +152,7 @@ fn convolve(image: &Image<'_>, packed: &Packed, window: &Window, output: &mut [f
     WINDOW.with_borrow_mut(|scratch| {
         dispatch(Convolve {
             window: image.copy_window(&seen, 0, scratch),
-            window_row: seen.columns.len() * image.channels,
+            row_step: seen.columns.len() * image.channels,
             packed,
             width,
             output,
@@ -202,7 +202,7 @@ fn rows_that_hold_the_fold(rows: usize, dims: &Dims) -> usize {
         Padding::Zero => 0,
         Padding::Symmetric => dims.margins().0,
     };
-    let holds = |rows: &usize| dims.height % rows == 0 || dims.height % rows >= margin;
+    let holds = |rows: &usize| dims.height.is_multiple_of(*rows) || dims.height % rows >= margin;
     (rows.max(margin)..dims.height).find(holds).unwrap_or(dims.height.max(1))
 }
 

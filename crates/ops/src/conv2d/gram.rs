@@ -20,7 +20,7 @@ const VECTORS: usize = 3;
 pub(super) struct Gram<'a> {
     pub(super) window: &'a [f32],
     /// Numbers in one row of the window.
-    pub(super) window_row: usize,
+    pub(super) row_step: usize,
     /// `[rows, width, K]`
     pub(super) gradient: &'a [f32],
     /// Pixels in one row of the gradient.
@@ -67,7 +67,7 @@ impl Work for Gram<'_> {
         let strips = vectors.div_ceil(VECTORS);
         for place in 0..taps.rows * taps.runs {
             let (r, run) = (place / taps.runs, place % taps.runs);
-            let offset = r * taps.dilation * self.window_row + run * taps.dilation * taps.channels;
+            let offset = r * taps.dilation * self.row_step + run * taps.dilation * taps.channels;
             for strip in 0..strips {
                 let (start, end) = (vectors * strip / strips, vectors * (strip + 1) / strips);
                 for k in (0..count).step_by(OUTPUTS) {
@@ -98,7 +98,7 @@ impl Gram<'_> {
         let padded = taps.padded(S::LANES);
         let last_row = rows - 1 + taps.dilation * (taps.rows - 1);
         let last_column = self.width - 1 + taps.dilation * (taps.runs - 1);
-        let needed = last_row * self.window_row + last_column * taps.channels + padded;
+        let needed = last_row * self.row_step + last_column * taps.channels + padded;
         assert!(needed <= self.window.len(), "the window holds every tap and the slack");
         let sums = taps.rows * taps.runs * outputs.count * padded;
         assert_eq!(self.sums.len(), sums, "there is a sum for every tap and output");
@@ -132,7 +132,7 @@ impl Gram<'_> {
             for y in 0..rows {
                 let gradient =
                     self.gradient.as_ptr().add(y * width * all + self.outputs.first + at.k);
-                let taps = self.window.as_ptr().add(y * self.window_row + at.tap);
+                let taps = self.window.as_ptr().add(y * self.row_step + at.tap);
                 let steps = (all, self.taps.channels);
                 sums = accumulate::<S, T, V>(sums, (gradient, taps), steps, width);
             }
@@ -165,13 +165,13 @@ unsafe fn accumulate<S: Simd, const T: usize, const V: usize>(
         // SAFETY: by the contract of this function.
         unsafe {
             let mut vectors = [S::zero(); V];
-            for v in 0..V {
-                vectors[v] = S::load(taps.add(v * S::LANES));
+            for (v, vector) in vectors.iter_mut().enumerate() {
+                *vector = S::load(taps.add(v * S::LANES));
             }
-            for t in 0..T {
+            for (t, sums) in sums.iter_mut().enumerate() {
                 let g = S::splat(gradient.add(t));
-                for v in 0..V {
-                    sums[t][v] = S::multiply_add(g, vectors[v], sums[t][v]);
+                for (sum, vector) in sums.iter_mut().zip(vectors) {
+                    *sum = S::multiply_add(g, vector, *sum);
                 }
             }
         }

@@ -11,11 +11,23 @@
 
 mod border;
 mod cpu;
+#[expect(
+    clippy::inline_always,
+    reason = "a call would cross the boundary of the vector unit's code"
+)]
 mod gram;
+#[expect(
+    clippy::inline_always,
+    reason = "a call would cross the boundary of the vector unit's code"
+)]
 mod packed;
 mod reference;
 #[cfg(test)]
 mod tests;
+#[expect(
+    clippy::inline_always,
+    reason = "a call would cross the boundary of the vector unit's code"
+)]
 mod tile;
 
 use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor, bail};
@@ -162,15 +174,15 @@ impl CustomOp2 for Forward {
         gradient: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>)> {
         let gradient = gradient.contiguous()?;
-        let input_gradient = match input.track_op() {
-            true => Some(gradient.apply_op2_no_bwd(kernel, &BackwardInput(self.0))?),
-            false => None,
-        };
+        let input_gradient = input
+            .track_op()
+            .then(|| gradient.apply_op2_no_bwd(kernel, &BackwardInput(self.0)))
+            .transpose()?;
         let sides = (kernel.dim(1)?, kernel.dim(2)?);
-        let kernel_gradient = match kernel.track_op() {
-            true => Some(gradient.apply_op2_no_bwd(input, &BackwardKernel(self.0, sides))?),
-            false => None,
-        };
+        let kernel_gradient = kernel
+            .track_op()
+            .then(|| gradient.apply_op2_no_bwd(input, &BackwardKernel(self.0, sides)))
+            .transpose()?;
         Ok((input_gradient, kernel_gradient))
     }
 }

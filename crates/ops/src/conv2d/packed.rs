@@ -5,7 +5,7 @@ use rayon::prelude::*;
 use super::Dims;
 use crate::simd::{Simd, Work, dispatch};
 
-/// A kernel cut into blocks of outputs, each `[R, S', C, lanes]`, zero-padded to whole vectors.
+/// A kernel cut into blocks of one vector of outputs, each `[R, S', C, lanes]`, zero-padded.
 ///
 /// Few outputs would leave most lanes of a vector idle. Their kernels are therefore repeated, shifted
 /// one column each, so that one vector holds all outputs of a *group* of adjacent pixels:
@@ -69,13 +69,11 @@ impl Packed {
             lanes,
         };
         let depth = packed.depth();
-        let width = |start: usize| packed.block_lanes(start);
         let mut weights = vec![0.0; packed.padded_outputs() * depth];
         let real_columns = dims.kernel_columns;
-        weights.par_chunks_mut(2 * lanes * depth).enumerate().for_each(|(block, weights)| {
-            let first = block * 2 * lanes;
-            let width = width(first);
-            for (place, vector) in weights.chunks_exact_mut(width).enumerate() {
+        weights.par_chunks_mut(lanes * depth).enumerate().for_each(|(block, weights)| {
+            let first = block * lanes;
+            for (place, vector) in weights.chunks_exact_mut(lanes).enumerate() {
                 let (c, tap) = (place % channels, place / channels);
                 let (r, s) = (tap / packed.columns, tap % packed.columns);
                 for (output, target) in (first..group * outputs).zip(vector) {
@@ -108,11 +106,6 @@ impl Packed {
 
     fn padded_outputs(&self) -> usize {
         self.grouped_outputs().next_multiple_of(self.lanes)
-    }
-
-    /// Lanes of the block that starts at output `start`: two vectors, or one if that is enough.
-    pub(super) fn block_lanes(&self, start: usize) -> usize {
-        (self.padded_outputs() - start).min(2 * self.lanes)
     }
 }
 

@@ -15,7 +15,7 @@ const MOST_ROWS: usize = 14;
 pub(super) struct Convolve<'a> {
     pub(super) window: &'a [f32],
     /// Numbers in one row of the window.
-    pub(super) window_row: usize,
+    pub(super) row_step: usize,
     pub(super) packed: &'a Packed,
     /// Pixels in one row of the output.
     pub(super) width: usize,
@@ -23,9 +23,9 @@ pub(super) struct Convolve<'a> {
     pub(super) output: &'a mut [f32],
 }
 
-/// Weights per output that one pass over the pixels uses at most: with two vectors of outputs, 512 KiB
-/// that must stay in the second-level cache.
-const MOST_DEPTH: usize = 1 << 12;
+/// Weights per output that one pass over the pixels uses at most: for one vector of outputs, 512 KiB that
+/// must stay in the second-level cache.
+const MOST_DEPTH: usize = 1 << 13;
 
 impl Work for Convolve<'_> {
     #[inline(always)]
@@ -37,35 +37,32 @@ impl Work for Convolve<'_> {
         for part in 0..parts {
             let cut = |part: usize| packed.channels * part / parts;
             let channels = cut(part)..cut(part + 1);
-            let mut start = 0;
-            while start < packed.grouped_outputs() {
-                let weights = packed.weights[start * packed.depth()..].as_ptr();
+            for start in (0..packed.grouped_outputs()).step_by(S::LANES) {
                 for (y, output) in self.output.chunks_exact_mut(row_len).enumerate() {
-                    let window = self.window[y * self.window_row..].as_ptr();
-                    let window_row = self.window_row;
-                    let channels = channels.clone();
-                    let row = Row { window, window_row, packed, weights, start, channels };
-                    if packed.block_lanes(start) > S::LANES {
-                        row.convolve::<S, 2>(output);
-                    } else {
-                        row.convolve::<S, 1>(output);
-                    }
+                    let row = OutputRow {
+                        window: self.window[y * self.row_step..].as_ptr(),
+                        row_step: self.row_step,
+                        packed,
+                        weights: packed.weights[start * packed.depth()..].as_ptr(),
+                        start,
+                        channels: channels.clone(),
+                    };
+                    row.convolve::<S>(output);
                 }
-                start += packed.block_lanes(start);
             }
         }
     }
 }
 
 impl Convolve<'_> {
-    /// Checks everything that the pointers of [`Row`] rely on.
+    /// Checks everything that the pointers of [`OutputRow`] rely on.
     fn check<S: Simd>(&self, rows: usize) {
         let packed = self.packed;
         assert_eq!(packed.lanes, S::LANES, "kernels are packed for the unit that runs");
         let groups = self.width.div_ceil(packed.group);
         let last_row = rows - 1 + packed.dilation * (packed.rows - 1);
         let columns = (groups - 1) * packed.group + packed.dilation * (packed.columns - 1) + 1;
-        let needed = last_row * self.window_row + columns * packed.channels;
+        let needed = last_row * self.row_step + columns * packed.channels;
         assert!(needed <= self.window.len(), "the window holds every tap of every pixel");
         let padded = packed.grouped_outputs().next_multiple_of(S::LANES);
         assert_eq!(packed.weights.len(), padded * packed.depth(), "the blocks are whole");
@@ -73,10 +70,10 @@ impl Convolve<'_> {
 }
 
 /// One row of the output, one block of outputs, one range of channels.
-struct Row<'a> {
+struct OutputRow<'a> {
     /// The first tap of the row's first pixel.
     window: *const f32,
-    window_row: usize,
+    row_step: usize,
     packed: &'a Packed,
     /// The block's weights.
     weights: *const f32,
@@ -86,27 +83,27 @@ struct Row<'a> {
     channels: Range<usize>,
 }
 
-impl Row<'_> {
+impl OutputRow<'_> {
     /// Cuts the row into tiles of nearly equal size.
     #[inline(always)]
-    fn convolve<S: Simd, const V: usize>(&self, output: &mut [f32]) {
+    fn convolve<S: Simd>(&self, output: &mut [f32]) {
         let step = self.packed.grouped_outputs();
         let groups = output.len().div_ceil(step);
         let tiles = groups.div_ceil(S::ROWS);
         let mut first = 0;
         for tile in 0..tiles {
             let end = groups * (tile + 1) / tiles;
-            self.tile_of::<S, V>(end - first, first, &mut output[first * step..]);
+            self.tile_of::<S>(end - first, first, &mut output[first * step..]);
             first = end;
         }
     }
 
     #[inline(always)]
-    fn tile_of<S: Simd, const V: usize>(&self, rows: usize, first: usize, output: &mut [f32]) {
+    fn tile_of<S: Simd>(&self, rows: usize, first: usize, output: &mut [f32]) {
         macro_rules! cases {
             ($($t:literal)*) => {
                 match rows {
-                    $($t if $t <= S::ROWS => self.tile::<S, $t, V>(first, output),)*
+                    $($t if $t <= S::ROWS => self.tile::<S, $t>(first, output),)*
                     _ => unreachable!("tiles have 1 to {MOST_ROWS} rows"),
                 }
             };
@@ -114,62 +111,51 @@ impl Row<'_> {
         cases!(1 2 3 4 5 6 7 8 9 10 11 12 13 14);
     }
 
-    /// Computes `T` groups of pixels from group `first` on, for `V` vectors of outputs.
+    /// Computes `T` groups of pixels from group `first` on, for one vector of outputs.
     #[inline(always)]
-    fn tile<S: Simd, const T: usize, const V: usize>(&self, first: usize, output: &mut [f32]) {
+    fn tile<S: Simd, const T: usize>(&self, first: usize, output: &mut [f32]) {
         let packed = self.packed;
         let pixel = packed.group * packed.channels;
         // Taps of one kernel row are one run in memory unless something tears them apart.
         let whole = packed.dilation == 1 && self.channels.len() == packed.channels;
-        let (runs, run_len) = match whole {
-            true => (1, packed.columns * packed.channels),
-            false => (packed.columns, self.channels.len()),
+        let (runs, run_len) = if whole {
+            (1, packed.columns * packed.channels)
+        } else {
+            (packed.columns, self.channels.len())
         };
         // SAFETY: `Work::run` runs where the unit exists. `Convolve::check` made sure that the window
-        // holds every tap and that every block has `depth · V` vectors of weights, one for each tap.
+        // holds every tap and that every block has `depth` vectors of weights, one for each tap.
         let sums = unsafe {
-            let mut sums = [[S::zero(); V]; T];
+            let mut sums = [S::zero(); T];
             for place in 0..packed.rows * runs {
                 let (r, run) = (place / runs, place % runs);
-                let tap = r * packed.dilation * self.window_row
+                let tap = r * packed.dilation * self.row_step
                     + run * packed.dilation * packed.channels
                     + self.channels.start;
                 let weight = (r * packed.columns + run) * packed.channels + self.channels.start;
-                sums = accumulate::<S, T, V>(
+                sums = accumulate::<S, T>(
                     sums,
                     (self.window.add(first * pixel + tap), pixel),
-                    self.weights.add(weight * V * S::LANES),
+                    self.weights.add(weight * S::LANES),
                     run_len,
                 );
             }
             sums
         };
-        self.store::<S, T, V>(&sums, output);
+        self.store::<S, T>(&sums, output);
     }
 
     #[inline(always)]
-    fn store<S: Simd, const T: usize, const V: usize>(
-        &self,
-        sums: &[[S::Vector; V]; T],
-        output: &mut [f32],
-    ) {
+    fn store<S: Simd, const T: usize>(&self, sums: &[S::Vector; T], output: &mut [f32]) {
         let step = self.packed.grouped_outputs();
-        for (group, sums) in output.chunks_mut(step).zip(sums) {
-            for (v, &sum) in sums.iter().enumerate() {
-                let room = group.get_mut(self.start + v * S::LANES..).unwrap_or_default();
-                let adds = self.channels.start > 0;
-                // SAFETY: the unit exists, and as many lanes are read and written as `room` has
-                // numbers, at most a vector.
-                unsafe {
-                    if room.len() >= S::LANES {
-                        let old = if adds { S::load(room.as_ptr()) } else { S::zero() };
-                        S::store(room.as_mut_ptr(), S::add(old, sum));
-                    } else if !room.is_empty() {
-                        let count = if adds { room.len() } else { 0 };
-                        let old = S::load_first(room.as_ptr(), count);
-                        S::store_first(room.as_mut_ptr(), S::add(old, sum), room.len());
-                    }
-                }
+        let adds = self.channels.start > 0;
+        for (group, &sum) in output.chunks_mut(step).zip(sums) {
+            let room = group.get_mut(self.start..).unwrap_or_default();
+            let count = room.len().min(S::LANES);
+            // SAFETY: the unit exists, and `room` has as many numbers as are read and written.
+            unsafe {
+                let old = if adds { S::load_first(room.as_ptr(), count) } else { S::zero() };
+                S::store_first(room.as_mut_ptr(), S::add(old, sum), count);
             }
         }
     }
@@ -181,27 +167,21 @@ impl Row<'_> {
 ///
 /// # Safety
 ///
-/// The unit exists, `taps` is valid for `len` numbers at each of the `T` pixels, and `weights` for
-/// `len · V` vectors.
+/// The unit exists, `taps` is valid for `len` numbers at each of the `T` pixels, and `weights` for `len`
+/// vectors.
 #[inline(always)]
-unsafe fn accumulate<S: Simd, const T: usize, const V: usize>(
-    mut sums: [[S::Vector; V]; T],
+unsafe fn accumulate<S: Simd, const T: usize>(
+    mut sums: [S::Vector; T],
     (taps, pixel): (*const f32, usize),
     weights: *const f32,
     len: usize,
-) -> [[S::Vector; V]; T] {
+) -> [S::Vector; T] {
     for i in 0..len {
         // SAFETY: by the contract of this function.
         unsafe {
-            let mut vectors = [S::zero(); V];
-            for v in 0..V {
-                vectors[v] = S::load(weights.add((i * V + v) * S::LANES));
-            }
-            for t in 0..T {
-                let tap = S::splat(taps.add(i + t * pixel));
-                for v in 0..V {
-                    sums[t][v] = S::multiply_add(tap, vectors[v], sums[t][v]);
-                }
+            let weights = S::load(weights.add(i * S::LANES));
+            for (t, sum) in sums.iter_mut().enumerate() {
+                *sum = S::multiply_add(S::splat(taps.add(i + t * pixel)), weights, *sum);
             }
         }
     }

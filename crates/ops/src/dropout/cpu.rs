@@ -35,7 +35,7 @@ pub(super) fn mask<T: WithDType>(input: &[T], probability: f64, seed: u64) -> Ve
 fn mask_task<T: WithDType>(
     (output, input): (&mut [T], &[T]),
     scale: T,
-    threshold: u32,
+    threshold: u64,
     (seed, first_draw): (u64, u64),
 ) {
     const GROUP: usize = DRAWS * ELEMENTS_PER_DRAW;
@@ -43,9 +43,8 @@ fn mask_task<T: WithDType>(
     for (group, (output, input)) in groups.enumerate() {
         let first = first_draw + (group * DRAWS) as u64;
         let draws: [u64; DRAWS] = std::array::from_fn(|draw| split_mix(seed, first + draw as u64));
-        let bits: [u32; GROUP] = std::array::from_fn(|i| {
-            let draw = draws[i / ELEMENTS_PER_DRAW];
-            (draw >> (16 * (i % ELEMENTS_PER_DRAW))) as u32 & 0xffff
+        let bits: [u64; GROUP] = std::array::from_fn(|i| {
+            (draws[i / ELEMENTS_PER_DRAW] >> (16 * (i % ELEMENTS_PER_DRAW))) & 0xffff
         });
         for ((y, &x), bits) in output.iter_mut().zip(input).zip(bits) {
             *y = if bits >= threshold { x * scale } else { T::zero() };
@@ -59,11 +58,11 @@ fn mask_task<T: WithDType>(
     clippy::cast_sign_loss,
     reason = "the probability is in [0, 1), so the product is in 0..=65536"
 )]
-fn threshold(probability: f64) -> u32 {
-    (probability * 65536.0).round() as u32
+fn threshold(probability: f64) -> u64 {
+    (probability * 65536.0).round() as u64
 }
 
-/// Draw number `draw` of SplitMix64 started at `seed`.
+/// Draw number `draw` of `SplitMix64` started at `seed`.
 #[inline(always)]
 pub(crate) fn split_mix(seed: u64, draw: u64) -> u64 {
     let mut z = seed.wrapping_add(draw.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15));

@@ -5,8 +5,12 @@
 //! ```
 //!
 //! `u(seed, i)` is uniform on `[0, 1)` in steps of 2⁻¹⁶: the `i mod 4`-th 16 bits of draw `⌊i / 4⌋` of
-//! the SplitMix64 generator, which can be asked for any draw directly.
+//! the `SplitMix64` generator, which can be asked for any draw directly.
 
+#[expect(
+    clippy::inline_always,
+    reason = "a call would cross the boundary of the vector unit's code"
+)]
 mod cpu;
 #[cfg(test)]
 mod tests;
@@ -84,9 +88,9 @@ impl CustomOp1 for Dropout {
 
     /// The gradient passes through the same mask.
     fn bwd(&self, input: &Tensor, _output: &Tensor, gradient: &Tensor) -> Result<Option<Tensor>> {
-        match input.track_op() {
-            true => Ok(Some(gradient.contiguous()?.apply_op1_no_bwd(self)?)),
-            false => Ok(None),
+        if !input.track_op() {
+            return Ok(None);
         }
+        Ok(Some(gradient.contiguous()?.apply_op1_no_bwd(self)?))
     }
 }

@@ -104,7 +104,7 @@ fn block_moments(block: &[f32], dims: Dims) -> Sums {
     Sums { count, first: mean.collect(), second: square.collect() }
 }
 
-/// Joins two groups' means and sums of squared deviations (Chan, Golub, LeVeque 1979).
+/// Joins two groups' means and sums of squared deviations (T. Chan et al., 1979).
 fn merge(into: &mut Sums, other: &Sums) {
     let count = into.count + other.count;
     let share = other.count / count;
@@ -142,11 +142,15 @@ pub(super) fn backward(
         let mut total = Sums::zero(dims.channels);
         let block = whole_pixels(BLOCK, dims);
         let blocks = input[range.clone()].chunks(block).zip(gradient[range].chunks(block));
-        blocks.for_each(|block| total.add(&block_products(block, &tables[row], dims)));
+        for block in blocks {
+            total.add(&block_products(block, &tables[row], dims));
+        }
         total
     });
     let mut totals: Vec<Sums> = (0..dims.rows).map(|_| Sums::zero(dims.channels)).collect();
-    of_tasks.iter().for_each(|(row, sums)| totals[*row].add(sums));
+    for (row, sums) in &of_tasks {
+        totals[*row].add(sums);
+    }
 
     let means: Vec<[Vec<f32>; 2]> = totals.iter().map(|total| total.means(dims)).collect();
     let mut by_input = vec![0.0; input.len()];

@@ -5,10 +5,10 @@ use super::{Dims, Moments, Norm, Three, count_slices};
 pub(super) fn moments(input: &[f64], rows: &[usize], dims: Dims) -> Moments {
     let slices = count_slices(rows, dims.rows);
     let (mut mean, mut variance) = (vec![], vec![]);
-    for row in 0..dims.rows {
+    for (row, row_slices) in slices.iter().enumerate() {
         for c in 0..dims.channels {
             let values = || places(rows, row, c, dims).map(|place| input[place]);
-            let count = (slices[row] * dims.pixels).max(1) as f64;
+            let count = (row_slices * dims.pixels).max(1) as f64;
             let average = values().sum::<f64>() / count;
             mean.push(average);
             variance.push(values().map(|x| (x - average).powi(2)).sum::<f64>() / count);

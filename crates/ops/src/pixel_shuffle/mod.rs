@@ -92,10 +92,10 @@ impl CustomOp1 for Shuffle {
     }
 
     fn bwd(&self, input: &Tensor, _output: &Tensor, gradient: &Tensor) -> Result<Option<Tensor>> {
-        match input.track_op() {
-            true => Ok(Some(gradient.contiguous()?.apply_op1_no_bwd(&Unshuffle(self.0))?)),
-            false => Ok(None),
+        if !input.track_op() {
+            return Ok(None);
         }
+        Ok(Some(gradient.contiguous()?.apply_op1_no_bwd(&Unshuffle(self.0))?))
     }
 }
 

@@ -156,14 +156,14 @@ impl CustomOp2 for Forward {
     ) -> Result<(Option<Tensor>, Option<Tensor>)> {
         let gradient = gradient.contiguous()?;
         let dims = Dims::new(input.dims(), kernel.dims(), self.0)?;
-        let input_gradient = match input.track_op() {
-            true => Some(gradient.apply_op2_no_bwd(kernel, &BackwardInput(dims))?),
-            false => None,
-        };
-        let kernel_gradient = match kernel.track_op() {
-            true => Some(gradient.apply_op2_no_bwd(input, &BackwardKernel(dims))?),
-            false => None,
-        };
+        let input_gradient = input
+            .track_op()
+            .then(|| gradient.apply_op2_no_bwd(kernel, &BackwardInput(dims)))
+            .transpose()?;
+        let kernel_gradient = kernel
+            .track_op()
+            .then(|| gradient.apply_op2_no_bwd(input, &BackwardKernel(dims)))
+            .transpose()?;
         Ok((input_gradient, kernel_gradient))
     }
 }
