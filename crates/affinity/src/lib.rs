@@ -23,7 +23,7 @@
 //!
 //! # Source
 //!
-//! [Chen2020] J. Chen, W. Li, H. Li, J. Zhang, *Deep Class-Specific Affinity-Guided Convolutional
+//! \[Chen2020\] J. Chen, W. Li, H. Li, J. Zhang, *Deep Class-Specific Affinity-Guided Convolutional
 //! Network for Multimodal Unpaired Image Segmentation*, MICCAI 2020, arXiv 2101.01513.
 
 pub mod class_affinity;

@@ -76,6 +76,20 @@ pub enum Scope {
 /// The paper wants `1/S_c` "to ensure that the affinity is invariant to the size of the saliency
 /// region". A cosine already is: both its dot product and its norms grow with the region. Dividing
 /// again makes small regions count more, in the loss by the square of the ratio of their sizes.
+///
+/// Measured with `examples/readings.rs` on random features of two modalities (`B` = 8, `h` = `w` =
+/// 28, `M` = `N` = 128, `C` = 4; classes 0 to 3 have 75, 12, 6 and 6 % of the pixels), batch scope,
+/// elementwise; the gradient is that of the loss with respect to all four maps:
+///
+/// | `S_c` | loss | length of the gradient | % of its square in classes 0 to 3 |
+/// |---|---|---|---|
+/// | `pixels` | 1.7e-8 | 6.9e-10 | 0, 1, 30, 69 |
+/// | `fraction` | 6.5e-1 | 2.7e-2 | 0, 1, 30, 69 |
+/// | `none` | 3.0e-3 | 1.1e-4 | 0, 12, 40, 48 |
+///
+/// With pixel counts the gradient is 160 000 times smaller than without: a loss weight of 0.5 then
+/// changes nothing. The share is large enough, but leaves class 1 next to no say. Random features
+/// show the scale of a term, not whether it helps: that takes training runs with each value.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum SizeNormalization {
@@ -100,10 +114,10 @@ pub enum Consistency {
     MeanDifference,
     /// `(1/P) Σ_i (A¹_i − A²_i)²`: every entry has to agree.
     ///
-    /// The default: "consistency … using an L2 norm" between "affinity matrices" says so, a norm
-    /// bar around a scalar would be idle, and `1/P` "to ensure that the consistency is invariant to
-    /// the number of feature channels" does that job here, whereas in the literal form the sum of
-    /// random signs makes the loss shrink as channels are added.
+    /// The default: "consistency of CSA between the two modalities using an L2 norm" speaks of the
+    /// matrices, and a norm around a scalar would be idle. The literal form can be met by matrices
+    /// that agree nowhere. Measured as for [`SizeNormalization`], without size normalisation: a loss
+    /// of 3.0e-3 and a gradient of 1.1e-4, against 6.7e-6 and 1.2e-5 for the mean difference.
     #[default]
     Elementwise,
 }

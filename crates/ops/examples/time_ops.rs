@@ -108,10 +108,15 @@ fn line(name: &str, seconds: &[f64], operations: f64) {
     if std::env::args().nth(1).is_some_and(|filter| !name.contains(&filter)) {
         return;
     }
-    let times: String = seconds.iter().map(|time| format!(" {:9.3}", time * 1e3)).collect();
-    let rates: String = match operations > 0.0 {
-        true => seconds.iter().map(|time| format!(" {:6.1}", operations / time / 1e9)).collect(),
-        false => String::new(),
-    };
-    println!("{name:44}{times}    |{rates}");
+    print!("{name:44}");
+    for time in seconds {
+        print!(" {:9.3}", time * 1e3);
+    }
+    if operations > 0.0 {
+        print!(" |");
+        for time in seconds {
+            print!(" {:6.1}", operations / time / 1e9);
+        }
+    }
+    println!();
 }

@@ -45,7 +45,7 @@ impl Cases {
         let left_out = discovery.left_out.iter();
         let left_out =
             left_out.map(|file| format!("{} is left out: {}", file.path.display(), file.reason));
-        warn(left_out.collect(), "files are left out", observer);
+        warn(&left_out.collect::<Vec<_>>(), "files are left out", observer);
         let all = discovery.cases;
         let fractions = &experiment.schedule.split;
         let (fold, folds) = experiment.fold.unwrap_or((0, 1));
@@ -75,13 +75,13 @@ impl Cases {
         let oddities = prepared.flat_map(|case| {
             case.warnings.iter().map(|warning| format!("{}: {warning}", case.case.image.display()))
         });
-        warn(oddities.collect(), "oddities were met", observer);
+        warn(&oddities.collect::<Vec<_>>(), "oddities were met", observer);
         Ok(Self { split, all, train, validation, test })
     }
 }
 
 /// Tells a few warnings and how many there are, so that a large data set does not flood the log.
-fn warn(warnings: Vec<String>, what: &str, observer: &mut dyn Observer) {
+fn warn(warnings: &[String], what: &str, observer: &mut dyn Observer) {
     for text in warnings.iter().take(WARNINGS_SHOWN) {
         observer.event(&Event::Warning(text));
     }

@@ -114,9 +114,14 @@ fn softmax(logits: &Tensor) -> Result<Vec<f32>> {
     let mut values = logits.to_dtype(DType::F32)?.flatten_all()?.to_vec1::<f32>()?;
     for pixel in values.chunks_exact_mut(classes) {
         let largest = pixel.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-        pixel.iter_mut().for_each(|value| *value = (*value - largest).exp());
-        let sum: f32 = pixel.iter().sum();
-        pixel.iter_mut().for_each(|value| *value /= sum);
+        let mut sum = 0.0;
+        for value in &mut *pixel {
+            *value = (*value - largest).exp();
+            sum += *value;
+        }
+        for value in pixel {
+            *value /= sum;
+        }
     }
     Ok(values)
 }

@@ -7,9 +7,9 @@
 //!
 //! # Sources
 //!
-//! - [Chen2020] J. Chen, W. Li, H. Li, J. Zhang, *Deep Class-Specific Affinity-Guided Convolutional
+//! - \[Chen2020\] J. Chen, W. Li, H. Li, J. Zhang, *Deep Class-Specific Affinity-Guided Convolutional
 //!   Network for Multimodal Unpaired Image Segmentation*, MICCAI 2020, arXiv 2101.01513.
-//! - [Dou2020] Q. Dou, Q. Liu, P. A. Heng, B. Glocker, *Unpaired Multi-modal Segmentation via
+//! - \[Dou2020\] Q. Dou, Q. Liu, P. A. Heng, B. Glocker, *Unpaired Multi-modal Segmentation via
 //!   Knowledge Distillation*, IEEE TMI 2020, arXiv 2001.03111.
 #![forbid(unsafe_code)]
 

@@ -1,4 +1,4 @@
-//! Scalars as TensorBoard event files: TFRecord framing around a few protobuf fields.
+//! Scalars as TensorBoard event files: `TFRecord` framing around a few protobuf fields.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
@@ -57,7 +57,7 @@ impl EventFile {
         self.write_record(&event)
     }
 
-    /// One TFRecord: length, its masked checksum, the bytes, their masked checksum.
+    /// One `TFRecord`: length, its masked checksum, the bytes, their masked checksum.
     fn write_record(&mut self, bytes: &[u8]) -> io::Result<()> {
         let length = (bytes.len() as u64).to_le_bytes();
         let mut record = Vec::with_capacity(bytes.len() + 16);
@@ -101,7 +101,7 @@ fn put_varint(out: &mut Vec<u8>, mut value: u64) {
     out.push((value & 0x7f) as u8);
 }
 
-/// TFRecord's checksum: CRC-32C, rotated and offset so that checksums of checksums stay useful.
+/// The checksum of a `TFRecord`: CRC-32C, rotated and offset so that checksums of checksums stay useful.
 fn masked_crc32c(bytes: &[u8]) -> u32 {
     crc32c(bytes).rotate_right(15).wrapping_add(0xa282_ead8)
 }
@@ -137,11 +137,12 @@ mod tests {
         assert_eq!(&records[2][9..12], &[2 << 3, 0xad, 0x02], "step 301 as a varint");
     }
 
-    /// Splits a TFRecord file, checking every checksum.
+    /// Splits a file of `TFRecord`s, checking every checksum.
     fn records(mut bytes: &[u8]) -> Vec<&[u8]> {
         let mut records = Vec::new();
         while !bytes.is_empty() {
-            let length = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
+            let length = u64::from_le_bytes(bytes[..8].try_into().unwrap());
+            let length = usize::try_from(length).unwrap();
             assert_eq!(bytes[8..12], masked_crc32c(&bytes[..8]).to_le_bytes());
             let record = &bytes[12..12 + length];
             assert_eq!(bytes[12 + length..16 + length], masked_crc32c(record).to_le_bytes());

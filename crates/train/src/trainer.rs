@@ -108,7 +108,7 @@ impl<'a> Trainer<'a> {
                 terms: &terms,
                 slices_per_second: smoothed,
             });
-            if step % schedule.validate_every == 0 || step == schedule.steps {
+            if step.is_multiple_of(schedule.validate_every) || step == schedule.steps {
                 self.validate(observer)?;
             }
         }

@@ -64,7 +64,7 @@ use crate::{
 ///
 /// # Source
 ///
-/// [Chen2020] Eqs. (2) and (3); what they leave open is a [`Reading`].
+/// \[Chen2020\] Eqs. (2) and (3); what they leave open is a [`Reading`].
 ///
 /// # Examples
 ///

@@ -1,3 +1,5 @@
+//! Eq. 2 and Eq. 3 against the slow reference, other implementations' values and their own laws.
+
 use candle_core::{DType, Device, Result, Tensor, Var};
 
 use super::{class_affinity, reference};

@@ -51,7 +51,7 @@ pub struct Side<'a> {
 ///
 /// # Source
 ///
-/// [Chen2020] Eq. (4); what it leaves open is a [`Reading`].
+/// \[Chen2020\] Eq. (4); what it leaves open is a [`Reading`].
 ///
 /// # Examples
 ///

@@ -1,3 +1,5 @@
+//! Eq. 4 in every reading, values and gradients, against another implementation.
+
 use std::collections::BTreeMap;
 
 use candle_core::{DType, Result, Tensor, Var};

@@ -46,7 +46,7 @@ use crate::{
 ///
 /// # Source
 ///
-/// [Chen2020], the inner sum of Eq. (4) as printed.
+/// \[Chen2020\], the inner sum of Eq. (4) as printed.
 ///
 /// # Examples
 ///

@@ -73,7 +73,7 @@ pub struct BatchStatistics {
 /// # Source
 ///
 /// S. Ioffe, C. Szegedy, *Batch Normalization*, ICML 2015; one set of parameters and statistics per
-/// modality as in [Chen2020], Eq. 1.
+/// modality as in \[Chen2020\], Eq. 1.
 ///
 /// # Examples
 ///

@@ -40,9 +40,10 @@ impl Tables {
     pub(super) fn normalize(&self, input: &[f32], output: &mut [f32]) {
         let span = self.mean.len();
         for (output, input) in output.chunks_mut(span).zip(input.chunks(span)) {
-            for i in self.indices(output.len(), [input.len(); 2]) {
-                let z = self.gamma[i] * self.normalized(i, input[i]) + self.beta[i];
-                output[i] = if z > 0.0 { z } else { self.slope * z };
+            let cut = self.cut(output.len());
+            for (i, (y, &x)) in output.iter_mut().zip(input).enumerate() {
+                let z = cut.gamma[i] * cut.normalized(i, x) + cut.beta[i];
+                *y = if z > 0.0 { z } else { cut.slope * z };
             }
         }
     }
@@ -56,8 +57,10 @@ impl Tables {
     ) {
         let span = self.mean.len();
         for (input, gradient) in input.chunks(span).zip(gradient.chunks(span)) {
-            for i in self.indices(input.len(), [gradient.len(), deltas.len().min(products.len())]) {
-                let (delta, normalized) = self.delta(i, input[i], gradient[i]);
+            let cut = self.cut(input.len());
+            let (deltas, products) = (&mut deltas[..input.len()], &mut products[..input.len()]);
+            for (i, (&x, &gradient)) in input.iter().zip(gradient).enumerate() {
+                let (delta, normalized) = cut.delta(i, x, gradient);
                 deltas[i] += delta;
                 products[i] += delta * normalized;
             }
@@ -73,17 +76,44 @@ impl Tables {
         target: &mut [f32],
     ) {
         let span = self.mean.len();
-        let (delta_mean, product_mean) = (&delta_mean[..span], &product_mean[..span]);
         let sources = input.chunks(span).zip(gradient.chunks(span));
         for (target, (input, gradient)) in target.chunks_mut(span).zip(sources) {
-            for i in self.indices(target.len(), [input.len(), gradient.len()]) {
-                let (delta, normalized) = self.delta(i, input[i], gradient[i]);
+            let len = target.len();
+            let (cut, gradient) = (self.cut(len), &gradient[..len]);
+            let (delta_mean, product_mean) = (&delta_mean[..len], &product_mean[..len]);
+            for (i, (target, &x)) in target.iter_mut().zip(input).enumerate() {
+                let (delta, normalized) = cut.delta(i, x, gradient[i]);
                 let centred = delta - delta_mean[i] - normalized * product_mean[i];
-                target[i] = self.gamma[i] * self.inverse_deviation[i] * centred;
+                *target = cut.gamma[i] * cut.inverse_deviation[i] * centred;
             }
         }
     }
 
+    /// The first `len` entries of every table: equal lengths let the compiler drop all checks.
+    #[inline(always)]
+    fn cut(&self, len: usize) -> Cut<'_> {
+        Cut {
+            mean: &self.mean[..len],
+            rest: &self.rest[..len],
+            inverse_deviation: &self.inverse_deviation[..len],
+            gamma: &self.gamma[..len],
+            beta: &self.beta[..len],
+            slope: self.slope,
+        }
+    }
+}
+
+/// Tables cut to the length of a span that may be the last.
+struct Cut<'a> {
+    mean: &'a [f32],
+    rest: &'a [f32],
+    inverse_deviation: &'a [f32],
+    gamma: &'a [f32],
+    beta: &'a [f32],
+    slope: f32,
+}
+
+impl Cut<'_> {
     /// `x̂` of one number.
     #[inline(always)]
     fn normalized(&self, i: usize, x: f32) -> f32 {
@@ -96,20 +126,6 @@ impl Tables {
         let normalized = self.normalized(i, x);
         let z = self.gamma[i] * normalized + self.beta[i];
         (if z > 0.0 { gradient } else { self.slope * gradient }, normalized)
-    }
-
-    /// The places of a span, proven to lie in all tables so that the loops need no checks.
-    #[inline(always)]
-    fn indices(&self, len: usize, others: [usize; 2]) -> std::ops::Range<usize> {
-        let span = self.mean.len();
-        assert!(self.inverse_deviation.len() == span && self.gamma.len() == span);
-        assert!(
-            self.beta.len() == span
-                && self.rest.len() == span
-                && len <= span
-                && others.iter().all(|&o| len <= o)
-        );
-        0..len
     }
 }
 

@@ -35,7 +35,7 @@ pub enum Sharing {
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[serde(tag = "loss", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Transfer {
-    /// Symmetric Kullback–Leibler divergence between softened class confusions ([Dou2020]).
+    /// Symmetric Kullback–Leibler divergence between softened class confusions (\[Dou2020\]).
     Distillation {
         /// Multiplier in the total loss.
         weight: f64,

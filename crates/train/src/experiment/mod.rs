@@ -117,7 +117,7 @@ impl Experiment {
             schedule.network.input_slices
         );
         ensure!(
-            crop > 0 && crop % 8 == 0,
+            crop > 0 && crop.is_multiple_of(8),
             "the crop must be a positive multiple of 8, because the network's features live at an \
              eighth of its side; got {crop}"
         );

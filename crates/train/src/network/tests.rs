@@ -59,7 +59,8 @@ fn one_batch_of_two_slices_per_modality_is_learnt_by_heart() {
     let output = network.fcn.forward_train(&images, &[], 0).unwrap();
     for (logits, batch) in output.logits.iter().zip(&batches) {
         let predicted = logits.argmax(3).unwrap().flatten_all().unwrap().to_vec1::<u32>().unwrap();
-        let predicted: Vec<u16> = predicted.into_iter().map(|class| class as u16).collect();
+        let predicted: Vec<u16> =
+            predicted.into_iter().map(|class| u16::try_from(class).unwrap()).collect();
         let reference: Vec<u16> = batch.batch.labels.iter().map(|&class| class.into()).collect();
         let counts = duomo_metrics::count_confusion(&predicted, &reference, &[1, 2, 3]).unwrap();
         let dice: Vec<f64> = counts.iter().filter_map(duomo_metrics::Confusion::dice).collect();
