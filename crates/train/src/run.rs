@@ -58,6 +58,7 @@ pub fn train(request: &TrainRequest, observer: &mut dyn Observer) -> Result<Summ
         return Summary::read(&folder.summary());
     }
     let cases = Cases::gather(experiment, &request.data, observer)?;
+    folder.begin(experiment)?;
     let data_hash = data_hash(&request.data, &cases.all)?;
     folder.write_json(
         &folder.run(),

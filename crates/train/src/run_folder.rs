@@ -29,16 +29,15 @@ pub struct RunFolder {
 }
 
 impl RunFolder {
-    /// Creates or reopens a run folder for an experiment.
+    /// The run folder at `root`, if the experiment may run there; nothing is created yet.
     ///
     /// # Errors
     ///
-    /// A folder that cannot be created, that belongs to another experiment, or that does not fit
-    /// `resume`; each says what was found and what would help.
+    /// A folder that belongs to another experiment or does not fit `resume`; each says what was
+    /// found and what would help.
     pub fn open(root: &Path, experiment: &Experiment, resume: Resume) -> Result<Self> {
         let folder = Self { root: root.to_owned() };
-        let resolved =
-            toml::to_string_pretty(experiment).context("cannot write the experiment as TOML")?;
+        let resolved = resolved(experiment)?;
         let found = fs::read_to_string(folder.experiment()).ok();
         match (resume, found) {
             (Resume::Never, Some(_)) => bail!(
@@ -53,8 +52,7 @@ impl RunFolder {
                 root.display(),
                 folder.experiment().display()
             ),
-            (_, Some(_)) => {}
-            (_, None) => folder.create(&resolved)?,
+            _ => {}
         }
         if resume == Resume::Must && !folder.last_checkpoint().exists() {
             bail!(
@@ -65,13 +63,17 @@ impl RunFolder {
         Ok(folder)
     }
 
-    fn create(&self, experiment: &str) -> Result<()> {
+    /// Makes the folder and writes the resolved experiment into it.
+    ///
+    /// # Errors
+    ///
+    /// A folder that cannot be made or written to.
+    pub fn begin(&self, experiment: &Experiment) -> Result<()> {
         for folder in [&self.root, &self.checkpoints(), &self.predictions()] {
             fs::create_dir_all(folder)
                 .with_context(|| format!("cannot create the run folder {}", folder.display()))?;
         }
-        atomic_write(&self.experiment(), experiment.as_bytes())?;
-        Ok(())
+        Ok(atomic_write(&self.experiment(), resolved(experiment)?.as_bytes())?)
     }
 
     /// The folder itself.
@@ -189,4 +191,8 @@ impl RunFolder {
             .collect();
         Ok(atomic_write(&self.metrics(), kept.as_bytes())?)
     }
+}
+
+fn resolved(experiment: &Experiment) -> Result<String> {
+    toml::to_string_pretty(experiment).context("cannot write the experiment as TOML")
 }

@@ -168,6 +168,7 @@ fn data_faults_stay_data_errors() {
         let error =
             train(&request("csa", &PAIR, &data, out.path().join("run")), &mut Silent).unwrap_err();
         assert!(error.downcast_ref::<duomo_data::Error>().is_some(), "{error:#}");
+        assert!(!out.path().join("run").exists(), "a run that cannot begin leaves nothing behind");
     }
 }
 
