@@ -30,6 +30,7 @@ struct Arguments {
 }
 
 fn main() -> ExitCode {
+    duomo_train::keep_freed_memory();
     match verbs::run(&Arguments::parse().verb) {
         Ok(outcome) => outcome.into(),
         Err(error) => {

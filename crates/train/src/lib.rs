@@ -31,6 +31,7 @@ mod tensorboard;
 mod trainer;
 
 pub use candle_core::Device;
+pub use duomo_ops::keep_freed_memory;
 pub use evaluation::{CaseScores, ClassScores};
 pub use experiment::{
     Experiment, LossWeights, METHODS, Method, Network, Optimizer, PreparationChanges, SCHEDULES,
