@@ -2,6 +2,7 @@
 
 #[cfg(target_arch = "x86_64")]
 use std::arch::x86_64 as x86;
+use std::sync::OnceLock;
 
 /// Lanes of the widest vector unit.
 const MOST_LANES: usize = 16;
@@ -50,20 +51,58 @@ pub(crate) trait Work {
     fn run<S: Simd>(self);
 }
 
+/// Environment variable that caps the vector unit: `portable`, `avx2` or `avx512`.
+///
+/// Results differ between units in the last bits, as sums run in other orders.
+pub(crate) const CAP: &str = "DUOMO_VECTOR_UNIT";
+
+/// The vector units, least first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Unit {
+    Portable,
+    Avx2,
+    Avx512,
+}
+
+/// The widest unit that the processor has and [`CAP`] allows.
+fn unit() -> Unit {
+    static UNIT: OnceLock<Unit> = OnceLock::new();
+    *UNIT.get_or_init(|| {
+        let cap = match std::env::var(CAP).as_deref() {
+            Ok("portable") => Unit::Portable,
+            Ok("avx2") => Unit::Avx2,
+            _ => Unit::Avx512,
+        };
+        cap.min(widest_unit())
+    })
+}
+
+#[cfg(target_arch = "x86_64")]
+fn widest_unit() -> Unit {
+    let avx2 = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
+    match (avx2, is_x86_feature_detected!("avx512f")) {
+        (true, true) => Unit::Avx512,
+        (true, false) => Unit::Avx2,
+        (false, _) => Unit::Portable,
+    }
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn widest_unit() -> Unit {
+    Unit::Portable
+}
+
 /// Does the work on the widest vector unit of this processor.
 pub(crate) fn dispatch(work: impl Work) {
-    #[cfg(target_arch = "x86_64")]
-    {
-        if is_x86_feature_detected!("avx512f") {
-            // SAFETY: the processor has AVX-512F, and with it AVX2 and FMA.
-            return unsafe { run_avx512(work) };
-        }
-        if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
-            // SAFETY: the processor has AVX2 and FMA.
-            return unsafe { run_avx2(work) };
-        }
+    match unit() {
+        // SAFETY: `unit` found that the processor has AVX-512F, AVX2 and FMA.
+        #[cfg(target_arch = "x86_64")]
+        Unit::Avx512 => unsafe { run_avx512(work) },
+        // SAFETY: `unit` found that the processor has AVX2 and FMA.
+        #[cfg(target_arch = "x86_64")]
+        Unit::Avx2 => unsafe { run_avx2(work) },
+        _ => work.run::<Portable>(),
     }
-    work.run::<Portable>();
 }
 
 /// Calls `pass` compiled for the widest vector unit; for plain loops that the compiler vectorises.

@@ -170,9 +170,14 @@ fn backward<T: Real>(
             .get_or_init(|| [inverse_norms(l, &op.regions), inverse_norms(k, &op.regions)]);
         let l = cpu::Operand { map: l, inverse: &inverse[0] };
         let k = cpu::Operand { map: k, inverse: &inverse[1] };
-        let along = cpu::along(affinity, gradient, &op.regions, l.map.channels, k.map.channels);
-        let of_l = || cpu::gradient(l, k, &op.regions, cpu::incoming_of_l(gradient, &along));
-        let of_k = || cpu::gradient(k, l, &op.regions, cpu::incoming_of_k(gradient, &along));
+        let (m, n) = (l.map.channels, k.map.channels);
+        let sums = cpu::along(affinity, gradient, &op.regions, m, n);
+        let along = |side: usize| sums.as_ref().map(|sums| &sums[side][..]);
+        let of_l = || {
+            let gradient = &cpu::transpose(gradient, m, n)[..];
+            cpu::gradient(l, k, &op.regions, cpu::Incoming { gradient, along: along(0) })
+        };
+        let of_k = || cpu::gradient(k, l, &op.regions, cpu::Incoming { gradient, along: along(1) });
         (features_l.track_op().then(of_l), features_k.track_op().then(of_k))
     })?;
     let tensor = |values: Option<Vec<T>>, like: &Tensor| {

@@ -78,6 +78,21 @@ fn fast_equals_reference_whatever_the_sizes() {
 }
 
 #[test]
+fn every_vector_unit_equals_the_reference() {
+    let tests = std::env::current_exe().unwrap();
+    for unit in ["portable", "avx2", "avx512"] {
+        let run = std::process::Command::new(&tests)
+            .args(["equals_reference_whatever_the_sizes", "--test-threads", "1"])
+            .env(crate::simd::CAP, unit)
+            .output()
+            .unwrap();
+        let report = String::from_utf8_lossy(&run.stdout);
+        assert!(run.status.success(), "{unit}: {report}");
+        assert!(report.contains("conv2d::tests::fast_equals_reference"), "{unit}: {report}");
+    }
+}
+
+#[test]
 fn does_not_depend_on_the_number_of_threads() {
     let inputs = [random((3, 20, 20, 24), 1), random((24, 3, 3, 24), 2)];
     let bits = |threads: usize| {

@@ -1,9 +1,12 @@
 //! The maxima and where they were, one image row of the output at a time.
+//!
+//! Few channels get their own copy of the loops: only a length known beforehand fills vectors then.
 
 use candle_core::WithDType;
 use rayon::prelude::*;
 
 use super::Dims;
+use crate::simd::vectorized;
 
 /// Returns the maxima and the place of each in its window.
 pub(super) fn forward<T: WithDType>(input: &[T], dims: Dims) -> (Vec<T>, Vec<u8>) {
@@ -15,7 +18,14 @@ pub(super) fn forward<T: WithDType>(input: &[T], dims: Dims) -> (Vec<T>, Vec<u8>
             |(index, (output, winners))| {
                 let [above, below] = input_rows(dims, index)
                     .map(|start| &input[start..start + dims.width * dims.channels]);
-                pool_row(above, below, dims.channels, (output, winners));
+                vectorized(
+                    #[inline(always)]
+                    || match dims.channels {
+                        4 => pool_row((above, below), 4, (output, winners)),
+                        8 => pool_row((above, below), 8, (output, winners)),
+                        channels => pool_row((above, below), channels, (output, winners)),
+                    },
+                );
             },
         );
     }
@@ -36,7 +46,14 @@ pub(super) fn backward<T: WithDType>(gradient: &[T], winners: &[u8], dims: Dims)
             let start = (b * pairs + i) * pooled;
             let (gradient, winners) = (&gradient[start..][..pooled], &winners[start..][..pooled]);
             let (above, below) = rows.split_at_mut(row);
-            scatter_row(gradient, winners, dims.channels, (above, below));
+            vectorized(
+                #[inline(always)]
+                || match dims.channels {
+                    4 => scatter_row((gradient, winners), 4, (above, below)),
+                    8 => scatter_row((gradient, winners), 8, (above, below)),
+                    channels => scatter_row((gradient, winners), channels, (above, below)),
+                },
+            );
         });
     });
     input_gradient
@@ -49,9 +66,9 @@ fn input_rows(dims: Dims, index: usize) -> [usize; 2] {
     [(b * dims.height + 2 * i) * row, (b * dims.height + 2 * i + 1) * row]
 }
 
+#[inline(always)]
 fn pool_row<T: WithDType>(
-    above: &[T],
-    below: &[T],
+    (above, below): (&[T], &[T]),
     channels: usize,
     (output, winners): (&mut [T], &mut [u8]),
 ) {
@@ -72,9 +89,9 @@ fn pool_row<T: WithDType>(
     }
 }
 
+#[inline(always)]
 fn scatter_row<T: WithDType>(
-    gradient: &[T],
-    winners: &[u8],
+    (gradient, winners): (&[T], &[u8]),
     channels: usize,
     (above, below): (&mut [T], &mut [T]),
 ) {
@@ -91,6 +108,7 @@ fn scatter_row<T: WithDType>(
     }
 }
 
+#[inline(always)]
 #[expect(clippy::eq_op, reason = "only a NaN differs from itself")]
 fn is_nan<T: WithDType>(value: T) -> bool {
     value != value

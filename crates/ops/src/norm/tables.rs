@@ -40,10 +40,11 @@ impl Tables {
     pub(super) fn normalize(&self, input: &[f32], output: &mut [f32]) {
         let span = self.mean.len();
         for (output, input) in output.chunks_mut(span).zip(input.chunks(span)) {
-            let cut = self.cut(output.len());
-            for (i, (y, &x)) in output.iter_mut().zip(input).enumerate() {
-                let z = cut.gamma[i] * cut.normalized(i, x) + cut.beta[i];
-                *y = if z > 0.0 { z } else { cut.slope * z };
+            let len = output.len();
+            let (cut, input) = (self.cut(len), &input[..len]);
+            for i in 0..len {
+                let z = cut.gamma[i] * cut.normalized(i, input[i]) + cut.beta[i];
+                output[i] = if z > 0.0 { z } else { cut.slope * z };
             }
         }
     }
@@ -57,10 +58,11 @@ impl Tables {
     ) {
         let span = self.mean.len();
         for (input, gradient) in input.chunks(span).zip(gradient.chunks(span)) {
-            let cut = self.cut(input.len());
-            let (deltas, products) = (&mut deltas[..input.len()], &mut products[..input.len()]);
-            for (i, (&x, &gradient)) in input.iter().zip(gradient).enumerate() {
-                let (delta, normalized) = cut.delta(i, x, gradient);
+            let len = input.len();
+            let (cut, gradient) = (self.cut(len), &gradient[..len]);
+            let (deltas, products) = (&mut deltas[..len], &mut products[..len]);
+            for i in 0..len {
+                let (delta, normalized) = cut.delta(i, input[i], gradient[i]);
                 deltas[i] += delta;
                 products[i] += delta * normalized;
             }
@@ -79,12 +81,12 @@ impl Tables {
         let sources = input.chunks(span).zip(gradient.chunks(span));
         for (target, (input, gradient)) in target.chunks_mut(span).zip(sources) {
             let len = target.len();
-            let (cut, gradient) = (self.cut(len), &gradient[..len]);
+            let (cut, input, gradient) = (self.cut(len), &input[..len], &gradient[..len]);
             let (delta_mean, product_mean) = (&delta_mean[..len], &product_mean[..len]);
-            for (i, (target, &x)) in target.iter_mut().zip(input).enumerate() {
-                let (delta, normalized) = cut.delta(i, x, gradient[i]);
+            for i in 0..len {
+                let (delta, normalized) = cut.delta(i, input[i], gradient[i]);
                 let centred = delta - delta_mean[i] - normalized * product_mean[i];
-                *target = cut.gamma[i] * cut.inverse_deviation[i] * centred;
+                target[i] = cut.gamma[i] * cut.inverse_deviation[i] * centred;
             }
         }
     }
