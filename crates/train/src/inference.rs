@@ -11,6 +11,10 @@ use crate::model_file::Model;
 /// Slices that go through the network at once.
 const SLICES_AT_ONCE: usize = 8;
 
+/// Crops that [`segment_automatically`] may look at before the one it segments. What the whole slice
+/// shows is coarse: its surroundings are unlike what the network was trained on.
+const LOOKS: usize = 3;
+
 /// Class probabilities `[D, S, S, C]` of a prepared case.
 ///
 /// # Errors
@@ -47,7 +51,7 @@ pub fn segment(model: &Model, case: &PreparedCase, modality: usize) -> Result<Ve
 }
 
 /// Prepares and segments an image without an annotation: a coarse pass over the whole slice finds
-/// the structures, a second pass looks at a crop centred on them.
+/// the structures, further passes look at a crop centred on what the pass before found.
 ///
 /// # Errors
 ///
@@ -61,12 +65,19 @@ pub fn segment_automatically(
     let case = Case { labels: None, ..case.clone() };
     let preparation = &model.card.preparation;
     let whole = Preparation { crop: whole_slice(&image, preparation), ..preparation.clone() };
-    let coarse = prepare_volume(&case, &image, None, &whole, CropCentre::Image)?;
-    let found = class_indices(model, &coarse, modality)?;
-    let centre = coarse.placement.predicted_box(&found).map_or(CropCentre::Image, CropCentre::Box);
-    let fine = prepare_volume(&case, &image, None, preparation, centre)?;
-    let classes = segment(model, &fine, modality)?;
-    Ok((fine, classes))
+    let mut seen = prepare_volume(&case, &image, None, &whole, CropCentre::Image)?;
+    for _ in 0..LOOKS {
+        let found = class_indices(model, &seen, modality)?;
+        let centre =
+            seen.placement.predicted_box(&found).map_or(CropCentre::Image, CropCentre::Box);
+        let crop = prepare_volume(&case, &image, None, preparation, centre)?;
+        if crop.placement == seen.placement {
+            break;
+        }
+        seen = crop;
+    }
+    let classes = segment(model, &seen, modality)?;
+    Ok((seen, classes))
 }
 
 /// Class indices `[D, S, S]` on the prepared grid.

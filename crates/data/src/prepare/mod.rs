@@ -8,6 +8,7 @@
 //! Dimension key: `D, H, W` input grid; `S` side of the crop; `C` classes. A *plane grid* is the
 //! turned volume before resampling: slices, rows, columns.
 
+mod component;
 mod intensity;
 mod options;
 mod orientation;

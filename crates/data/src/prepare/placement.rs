@@ -2,6 +2,7 @@
 
 use rayon::prelude::*;
 
+use super::component::main_component;
 use super::orientation::Orientation;
 use super::resample::{Axis, Tap, whole};
 use super::window::{PlaneBox, signed};
@@ -102,7 +103,11 @@ impl Placement {
         pasted
     }
 
-    /// Returns the box around everything predicted, to centre a second crop on; none if nothing is.
+    /// Returns the box around the main part of a prediction, to centre a second crop on; none if
+    /// nothing is predicted.
+    ///
+    /// The main part is the set of voxels, connected across faces whatever their classes, with the
+    /// largest product of one plus each class's voxels. Stray voxels far away do not move the box.
     ///
     /// # Shapes
     ///
@@ -113,9 +118,9 @@ impl Placement {
     /// If `classes` has another length.
     pub fn predicted_box(&self, classes: &[u8]) -> Option<PlaneBox> {
         assert_eq!(classes.len(), self.slices() * self.side * self.side, "one class per pixel");
-        let inside = classes.iter().enumerate().filter(|&(_, &class)| class != 0);
+        let part = main_component(classes, self.side);
         let pixels: Vec<[usize; 2]> =
-            inside.map(|(at, _)| [at / self.side % self.side, at % self.side]).collect();
+            part.iter().map(|&at| [at / self.side % self.side, at % self.side]).collect();
         let span = |axis: usize| {
             let native = |at: usize| {
                 let position = signed(at) + self.starts[axis];

@@ -144,19 +144,22 @@ fn class_probabilities_sum_to_one_on_the_inputs_grid() {
 }
 
 #[test]
-fn the_box_around_a_prediction_centres_a_second_crop_on_it() {
+fn the_box_around_the_largest_part_of_a_prediction_centres_a_second_crop() {
     let image = slice([40, 40], 1.0, |_, _| 0.0);
     let first =
         prepare_volume(&case(), &image, None, &preparation(Plane::Stored, 30), CropCentre::Image)
             .unwrap();
     let mut squares = vec![0; 900];
     // The square starts at row and column 5.
-    squares[2 * 30 + 20] = 1;
-    squares[7 * 30 + 25] = 2;
+    for row in 2..=7 {
+        squares[row * 30 + 20..row * 30 + 26].fill(1);
+    }
+    squares[4 * 30 + 26] = 2;
+    squares[29 * 30] = 1; // a stray pixel
 
     let found = first.placement.predicted_box(&squares).unwrap();
 
-    assert_eq!(found, PlaneBox { rows: [7, 12], columns: [25, 30] });
+    assert_eq!(found, PlaneBox { rows: [7, 12], columns: [25, 31] });
     assert_eq!(first.placement.predicted_box(&[0; 900]), None);
 }
 
