@@ -8,6 +8,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
+mod comparison;
 mod console;
 mod exit;
 mod pictures;

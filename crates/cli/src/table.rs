@@ -1,4 +1,4 @@
-//! Tables: aligned for the terminal, and as Markdown.
+//! Tables: aligned for the terminal, as Markdown, as LaTeX; fields of CSV.
 
 use std::fmt::Write as _;
 
@@ -64,6 +64,22 @@ impl Table {
         text
     }
 
+    /// The table as LaTeX, with the rules of the package booktabs.
+    pub(crate) fn latex(&self) -> String {
+        let letter = |(_, align): &(String, Align)| if *align == Align::Left { 'l' } else { 'r' };
+        let letters: String = self.columns.iter().map(letter).collect();
+        let line = |cells: &[String]| {
+            let cells: Vec<_> = cells.iter().map(|cell| latex_escaped(cell)).collect();
+            format!("{} \\\\\n", cells.join(" & "))
+        };
+        let titles: Vec<_> = self.columns.iter().map(|(title, _)| title.clone()).collect();
+        let rows: String = self.rows.iter().map(|row| line(row)).collect();
+        format!(
+            "\\begin{{tabular}}{{{letters}}}\n\\toprule\n{}\\midrule\n{rows}\\bottomrule\n\\end{{tabular}}\n",
+            line(&titles)
+        )
+    }
+
     fn widths(&self) -> Vec<usize> {
         let length = |text: &String| text.chars().count();
         let widest = |column: usize| self.rows.iter().map(|row| length(&row[column])).max();
@@ -84,6 +100,31 @@ impl Table {
 /// A number with the given decimals, or [`UNDEFINED`].
 pub(crate) fn number(value: Option<f64>, decimals: usize) -> String {
     value.map_or_else(|| UNDEFINED.to_owned(), |value| format!("{value:.decimals$}"))
+}
+
+/// A field as RFC 4180 wants it.
+pub(crate) fn quoted(field: &str) -> String {
+    if field.contains([',', '"', '\n', '\r']) {
+        format!("\"{}\"", field.replace('"', "\"\""))
+    } else {
+        field.to_owned()
+    }
+}
+
+fn latex_escaped(cell: &str) -> String {
+    let mut text = String::new();
+    for character in cell.chars() {
+        match character {
+            '%' | '&' | '_' | '#' | '$' | '{' | '}' => text.extend(['\\', character]),
+            '\\' => text.push_str("\\textbackslash{}"),
+            '±' => text.push_str("$\\pm$"),
+            '…' => text.push_str("\\dots{}"),
+            '–' => text.push_str("--"),
+            '−' => text.push_str("$-$"),
+            other => text.push(other),
+        }
+    }
+    text
 }
 
 #[cfg(test)]
@@ -119,6 +160,29 @@ mod tests {
             | myocardium |     – |
         "]]
         .assert_eq(&example().markdown());
+    }
+
+    #[test]
+    fn latex_has_rules_and_no_special_character_of_its_own() {
+        let mut table = Table::new(&[("class", Align::Left), ("95 %", Align::Right)]);
+        table.push(["left_LV".into(), "0.9 ± 0.1".into()]);
+
+        expect![[r"
+            \begin{tabular}{lr}
+            \toprule
+            class & 95 \% \\
+            \midrule
+            left\_LV & 0.9 $\pm$ 0.1 \\
+            \bottomrule
+            \end{tabular}
+        "]]
+        .assert_eq(&table.latex());
+    }
+
+    #[test]
+    fn fields_with_separators_are_quoted() {
+        assert_eq!(quoted("left, \"LV\""), "\"left, \"\"LV\"\"\"");
+        assert_eq!(quoted("LV"), "LV");
     }
 
     #[test]

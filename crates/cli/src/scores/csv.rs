@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use super::Report;
 use super::case::ClassScores;
+use crate::table::quoted;
 
 /// The report as CSV with a header line; an undefined value is an empty field.
 pub(crate) fn csv(report: &Report) -> String {
@@ -42,24 +43,9 @@ fn unit(metric: &str) -> &str {
     units.into_iter().find(|&unit| unit == last).unwrap_or_default()
 }
 
-/// A field as RFC 4180 wants it.
-fn quoted(field: &str) -> String {
-    if field.contains([',', '"', '\n', '\r']) {
-        format!("\"{}\"", field.replace('"', "\"\""))
-    } else {
-        field.to_owned()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn fields_with_separators_are_quoted() {
-        assert_eq!(quoted("left, \"LV\""), "\"left, \"\"LV\"\"\"");
-        assert_eq!(quoted("LV"), "LV");
-    }
 
     #[test]
     fn units_follow_from_names() {

@@ -11,5 +11,5 @@ pub(crate) use case::{CaseScores, Compared, Extent, Measure, compare};
 pub(crate) use classes::Classes;
 pub(crate) use csv::csv;
 pub(crate) use pairs::{Pair, pair, stem};
-pub(crate) use report::{Failure, Report};
+pub(crate) use report::{Failure, Report, Statistic};
 pub(crate) use text::text;

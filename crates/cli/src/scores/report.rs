@@ -4,7 +4,7 @@ use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
-use duomo_metrics::{Penalty, Status, summarize};
+use duomo_metrics::{Penalty, Status, Summary, summarize};
 use serde::Serialize;
 
 use super::Classes;
@@ -32,6 +32,13 @@ pub(crate) struct Statistic {
     pub sd: Option<f64>,
     pub median: Option<f64>,
     pub n: usize,
+}
+
+impl From<Summary> for Statistic {
+    fn from(summary: Summary) -> Self {
+        let sd = summary.sd.or(summary.mean.map(|_| 0.0));
+        Self { mean: summary.mean, sd, median: summary.median, n: summary.n }
+    }
 }
 
 /// A case that could not be compared, and why.
@@ -78,10 +85,6 @@ impl Report {
 fn means(scores: &[&ClassScores], penalty: Penalty) -> BTreeMap<String, Statistic> {
     let metrics = scores.first().map(|scores| scores.metrics()).unwrap_or_default();
     let results = || scores.iter().map(|scores| &scores.result);
-    let mean = |metric| {
-        let summary = summarize(results(), metric, penalty);
-        let sd = summary.sd.or(summary.mean.map(|_| 0.0));
-        Statistic { mean: summary.mean, sd, median: summary.median, n: summary.n }
-    };
+    let mean = |metric| summarize(results(), metric, penalty).into();
     metrics.into_iter().map(|(name, metric)| (name, mean(metric))).collect()
 }

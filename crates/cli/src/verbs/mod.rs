@@ -6,6 +6,7 @@ use clap::Subcommand;
 use crate::exit::Outcome;
 
 mod check;
+mod compare;
 mod doctor;
 mod evaluate;
 mod phantom;
@@ -25,6 +26,8 @@ pub(crate) enum Verb {
     Predict(predict::Arguments),
     /// Compare predictions with references: every metric, every class.
     Evaluate(evaluate::Arguments),
+    /// Compare runs on the same cases: means, differences, paired tests.
+    Compare(compare::Arguments),
     /// Say what this build and this machine can do.
     Doctor(doctor::Arguments),
 }
@@ -41,6 +44,7 @@ pub(crate) fn run(verb: &Verb) -> Result<Outcome> {
         Verb::Train(arguments) => train::run(arguments),
         Verb::Predict(arguments) => predict::run(arguments),
         Verb::Evaluate(arguments) => evaluate::run(arguments),
+        Verb::Compare(arguments) => compare::run(arguments),
         Verb::Doctor(arguments) => doctor::run(arguments),
     }
 }

@@ -1,5 +1,6 @@
 //! The built program, run as a user runs it.
 
+mod compare;
 mod evaluate;
 mod phantom_and_check;
 mod run;
