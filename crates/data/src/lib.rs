@@ -17,7 +17,7 @@ mod sampler;
 mod split;
 
 pub use self::nifti::{
-    Geometry, Image, Labels, NiftiFault, read_image, read_labels, write_image, write_image_i16,
+    Geometry, Image, LabelValues, Labels, NiftiFault, read_image, read_labels, write_image, write_image_i16,
     write_labels,
 };
 pub use atomic::atomic_write;

@@ -37,13 +37,13 @@ impl LabelMap {
     pub fn classes(&self, labels: &Labels, path: &Path) -> Result<Vec<u8>, Error> {
         let class_of = self.class_of_value();
         let mut unknown = BTreeMap::<u16, usize>::new();
-        let mut class = |&value: &u16| {
+        let class = |value: u16| {
             class_of[usize::from(value)].unwrap_or_else(|| {
                 *unknown.entry(value).or_default() += 1;
                 0
             })
         };
-        let classes = labels.values.iter().map(&mut class).collect();
+        let classes = labels.values.map(class);
         if self.unknown == UnknownLabels::Background || unknown.is_empty() {
             return Ok(classes);
         }

@@ -41,7 +41,7 @@ fn refuses(from: &str, to: &str, message: &Expect) {
 
 fn labels(values: &[u16]) -> Labels {
     let geometry = Geometry::from_spacing([1, 1, values.len()], [1.0; 3]);
-    Labels { geometry, values: values.to_vec(), warnings: Vec::new() }
+    Labels { geometry, values: values.to_vec().into(), warnings: Vec::new() }
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! gzip in memory: libdeflate where it applies, a stream decoder where it does not.
 //!
-//! libdeflate needs the size of the result beforehand and reads one member only. The stream decoder
+//! libdeflate needs the size of the result beforehand and reads one member only; header and trailer
+//! must agree on it before memory is spent. The stream decoder
 //! is slower, takes any number of members, grows with the data that is really there, and says what
 //! is wrong with a damaged file, so it also has the last word.
 
@@ -14,9 +15,8 @@ use super::fault::NiftiFault;
 /// Bytes behind the last voxel that are tolerated, since some writers pad their files.
 const PADDING_MAX: usize = 1 << 20;
 
-/// A header may ask for this many times the packed size before any of it is unpacked. Beyond that
-/// (large empty label maps, or lies) memory grows with the data found.
-const TRUSTED_RATIO: usize = 64;
+/// The format expands no byte to more than this many.
+const EXPANSION_MAX: usize = 1032;
 
 /// True if the bytes start like a gzip member.
 pub(super) fn is_gzip(bytes: &[u8]) -> bool {
@@ -43,14 +43,20 @@ pub(super) fn unpack(packed: &[u8], declared: usize) -> Result<Vec<u8>, NiftiFau
 
 /// The fast path: `None` if it does not apply, for whatever reason.
 pub(super) fn unpack_one_member(packed: &[u8], declared: usize) -> Option<Vec<u8>> {
-    let capacity = declared.checked_add(PADDING_MAX)?;
-    if declared / TRUSTED_RATIO > packed.len() {
+    let size = declared_size(packed)?;
+    let holds = declared..=declared.checked_add(PADDING_MAX)?;
+    if !holds.contains(&size) || size / EXPANSION_MAX > packed.len() {
         return None;
     }
-    let mut unpacked = vec![0; capacity];
+    let mut unpacked = vec![0; size];
     let length = Decompressor::new().gzip_decompress(packed, &mut unpacked).ok()?;
-    unpacked.truncate(length);
-    (length >= declared).then_some(unpacked)
+    (length == size).then_some(unpacked)
+}
+
+/// The size that the last member's trailer gives, modulo 4 GiB.
+fn declared_size(packed: &[u8]) -> Option<usize> {
+    let trailer = packed.last_chunk::<4>()?;
+    usize::try_from(u32::from_le_bytes(*trailer)).ok()
 }
 
 /// The slow path, which also finds out what is wrong.

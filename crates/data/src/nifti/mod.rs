@@ -18,6 +18,7 @@ mod forms;
 mod geometry;
 mod gzip;
 mod header;
+mod label_values;
 mod nifti2;
 mod voxels;
 mod write;
@@ -28,6 +29,7 @@ mod tests;
 
 pub use self::fault::NiftiFault;
 pub use self::geometry::Geometry;
+pub use self::label_values::LabelValues;
 pub use self::write::{write_image, write_image_i16, write_labels};
 use crate::Error;
 
@@ -48,7 +50,7 @@ pub struct Labels {
     /// Where the voxels lie.
     pub geometry: Geometry,
     /// `[D, H, W]`, after `scl_slope` and `scl_inter`, rounded.
-    pub values: Vec<u16>,
+    pub values: LabelValues,
     /// What was odd but could be read, one sentence each.
     pub warnings: Vec<String>,
 }
@@ -108,12 +110,12 @@ pub fn read_image(path: &Path) -> Result<Image, Error> {
 /// let path = folder.path().join("patient1_C0_manual.nii.gz");
 /// write_labels(&path, &Geometry::from_spacing([1, 1, 4], [8.0, 1.25, 1.25]), &[0, 200, 500, 600])?;
 ///
-/// assert_eq!(read_labels(&path)?.values, [0, 200, 500, 600]);
+/// assert_eq!(read_labels(&path)?.values.to_vec(), [0, 200, 500, 600]);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn read_labels(path: &Path) -> Result<Labels, Error> {
     let (header, bytes) = file::load(path)?;
-    let values = voxels::label_values(&header, &bytes).map_err(file::fault_in(path))?;
+    let values = voxels::label_values(&header, bytes).map_err(file::fault_in(path))?;
     let mut warnings = header.warnings;
     let geometry = Geometry::from_header(header.shape, header.fields, &mut warnings)
         .map_err(file::fault_in(path))?;

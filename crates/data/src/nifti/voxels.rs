@@ -4,6 +4,7 @@ use nifti::{Endianness, NiftiHeader, NiftiType};
 
 use super::fault::NiftiFault;
 use super::header::Header;
+use super::label_values::LabelValues;
 
 /// How far a value may lie from the integer that it stands for.
 const INTEGER_TOLERANCE: f64 = 0.01;
@@ -21,7 +22,7 @@ pub(super) fn grey_values(header: &mut Header, bytes: &[u8]) -> Vec<f32> {
         not_finite += usize::from(!value.is_finite());
         if value.is_finite() { value } else { 0.0 }
     };
-    let voxels = map_voxels(header, bytes, grey);
+    let voxels: Vec<f32> = map_voxels(header, bytes, grey);
     if not_finite > 0 {
         header.warnings.push(format!("{not_finite} voxels are NaN or infinite; replaced by 0"));
     }
@@ -32,8 +33,12 @@ pub(super) fn grey_values(header: &mut Header, bytes: &[u8]) -> Vec<f32> {
 ///
 /// A value must lie within 0.01 of its integer. Integers stored with a slope may be off by half a
 /// slope more, which is what their writer rounded away.
-pub(super) fn label_values(header: &Header, bytes: &[u8]) -> Result<Vec<u16>, NiftiFault> {
+pub(super) fn label_values(header: &Header, mut bytes: Vec<u8>) -> Result<LabelValues, NiftiFault> {
     let (slope, inter) = scaling(&header.fields);
+    if header.datatype == NiftiType::Uint8 && (slope, inter) == (1.0, 0.0) {
+        bytes.drain(..header.offset);
+        return Ok(LabelValues::Narrow(bytes));
+    }
     let stored_as_real = matches!(header.datatype, NiftiType::Float32 | NiftiType::Float64);
     let tolerance = if stored_as_real || (slope, inter) == (1.0, 0.0) {
         INTEGER_TOLERANCE
@@ -59,7 +64,7 @@ pub(super) fn label_values(header: &Header, bytes: &[u8]) -> Result<Vec<u16>, Ni
         let label = nearest as u16;
         label
     };
-    let labels = map_voxels(header, bytes, label);
+    let labels = map_voxels(header, &bytes, label);
     match first {
         None => Ok(labels),
         Some((index, value)) => {
@@ -83,7 +88,11 @@ fn position(index: usize, [_, height, width]: [usize; 3]) -> [usize; 3] {
 
 /// Applies `convert` to every voxel in order, as `f64`; 64-bit integers keep 53 bits.
 #[expect(clippy::cast_lossless, reason = "one line serves types with and without `From`")]
-fn map_voxels<T>(header: &Header, bytes: &[u8], convert: impl FnMut(f64) -> T) -> Vec<T> {
+fn map_voxels<T, C: FromIterator<T>>(
+    header: &Header,
+    bytes: &[u8],
+    convert: impl FnMut(f64) -> T,
+) -> C {
     macro_rules! read {
         ($number:ty) => {{
             let (voxels, _) = bytes[header.offset..].as_chunks::<{ size_of::<$number>() }>();

@@ -86,6 +86,20 @@ fn unpacks_the_same_bytes_on_the_fast_and_the_slow_path() {
 }
 
 #[test]
+fn even_empty_label_maps_take_the_fast_path_but_lies_about_their_size_do_not() {
+    let packed = gzip::pack(&[0; 1_000_000]);
+    assert!(packed.len() < 2000);
+    assert!(gzip::unpack_one_member(&packed, 1_000_000).is_some());
+
+    // Header and trailer agree on 1 GB, which so few bytes cannot hold.
+    let mut lie = packed.clone();
+    let trailer = lie.len() - 4;
+    lie[trailer..].copy_from_slice(&1_000_000_000_u32.to_le_bytes());
+    assert!(gzip::unpack_one_member(&lie, 1_000_000_000).is_none());
+    assert!(gzip::unpack_one_member(&packed, 2_000_000).is_none());
+}
+
+#[test]
 fn warns_about_bytes_behind_the_voxels() {
     let mut file = sample().build();
     file.extend([7; 160]);

@@ -10,7 +10,7 @@ use crate::nifti::{Geometry, file, gzip, voxels};
 fn read(bytes: &[u8]) -> Option<usize> {
     let mut header = file::parse(bytes).ok()?;
     let held = file::voxel_bytes(&mut header, bytes.to_vec()).ok()?;
-    let _ = voxels::label_values(&header, &held);
+    let _ = voxels::label_values(&header, held.clone());
     let voxels = voxels::grey_values(&mut header, &held);
     assert_eq!(voxels.len(), header.shape.iter().product::<usize>());
     assert!(voxels.iter().all(|voxel| voxel.is_finite()));

@@ -140,7 +140,7 @@ fn writes_labels_as_bytes_where_they_fit() {
         let file = on_disk("labels.nii", b"");
         write_labels(&file.path, &like, &values).unwrap();
         assert_eq!(i16::from(fs::read(&file.path).unwrap()[DATATYPE]), datatype & 255);
-        assert_eq!(read_labels(&file.path).unwrap().values, values);
+        assert_eq!(read_labels(&file.path).unwrap().values.to_vec(), values);
     }
 }
 

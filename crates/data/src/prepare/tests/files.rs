@@ -36,7 +36,7 @@ fn headers_that_differ_by_rounding_are_one_grid() {
     let mut moved = image.geometry.affine;
     moved[0][3] += 0.9;
     let geometry = Geometry::from_affine(image.geometry.shape, moved);
-    let labels = Labels { geometry, values: vec![10; 16], warnings: Vec::new() };
+    let labels = Labels { geometry, values: vec![10; 16].into(), warnings: Vec::new() };
 
     let found = prepared(&image, &labels, &preparation(Plane::Stored, 4), CropCentre::Annotation);
 
@@ -47,7 +47,7 @@ fn headers_that_differ_by_rounding_are_one_grid() {
 fn labels_of_another_shape_are_refused() {
     let image = slice([4, 5], 1.0, |_, _| 0.0);
     let geometry = Geometry::from_spacing([1, 5, 4], [5.0, 1.0, 1.0]);
-    let labels = Labels { geometry, values: vec![10; 20], warnings: Vec::new() };
+    let labels = Labels { geometry, values: vec![10; 20].into(), warnings: Vec::new() };
 
     expect!["p1.nii has shape [1, 4, 5] but its labels p1_seg.nii have [1, 5, 4] ([D, H, W]); resample the labels onto the image's grid"].assert_eq(&refusal(&image, &labels, &preparation(Plane::Stored, 4)));
 }

@@ -8,7 +8,8 @@ fn starts_of(image: &Image, inside: &[(usize, usize)], crop: usize) -> ([i64; 2]
     for &(row, column) in inside {
         values[row * columns + column] = 10;
     }
-    let labels = Labels { geometry: image.geometry.clone(), values, warnings: Vec::new() };
+    let labels =
+        Labels { geometry: image.geometry.clone(), values: values.into(), warnings: Vec::new() };
     let prepared =
         prepared(image, &labels, &preparation(Plane::Stored, crop), CropCentre::Annotation);
     (prepared.placement.starts, prepared.warnings)
@@ -69,7 +70,7 @@ fn all_slices_share_the_square_around_the_volumes_annotation() {
     values[100 + 88] = 20; // slice 1, row 8, column 8
     let voxels = vec![0.0; 200];
     let image = Image { geometry: geometry.clone(), voxels, warnings: Vec::new() };
-    let labels = Labels { geometry, values, warnings: Vec::new() };
+    let labels = Labels { geometry, values: values.into(), warnings: Vec::new() };
 
     let prepared =
         prepared(&image, &labels, &preparation(Plane::Stored, 8), CropCentre::Annotation);

@@ -1,0 +1,92 @@
+//! Label values in as little memory as they need.
+
+/// Values of a label map, `[D, H, W]`, in a byte each where all fit: nearly always.
+#[derive(Clone, Debug, PartialEq)]
+pub enum LabelValues {
+    /// No value exceeds 255.
+    Narrow(Vec<u8>),
+    /// Some value exceeds 255.
+    Wide(Vec<u16>),
+}
+
+impl LabelValues {
+    /// Returns the number of voxels.
+    pub fn len(&self) -> usize {
+        match self {
+            Self::Narrow(values) => values.len(),
+            Self::Wide(values) => values.len(),
+        }
+    }
+
+    /// Returns whether there is no voxel.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Returns something for every voxel.
+    pub fn map<T>(&self, mut convert: impl FnMut(u16) -> T) -> Vec<T> {
+        match self {
+            Self::Narrow(values) => values.iter().map(|&value| convert(value.into())).collect(),
+            Self::Wide(values) => values.iter().map(|&value| convert(value)).collect(),
+        }
+    }
+
+    /// Returns every value.
+    pub fn to_vec(&self) -> Vec<u16> {
+        self.map(|value| value)
+    }
+
+    /// Returns the values that occur, ascending.
+    pub fn distinct(&self) -> Vec<u16> {
+        let mut occurs = vec![false; usize::from(u16::MAX) + 1];
+        match self {
+            Self::Narrow(values) => {
+                values.iter().for_each(|&value| occurs[usize::from(value)] = true)
+            }
+            Self::Wide(values) => {
+                values.iter().for_each(|&value| occurs[usize::from(value)] = true)
+            }
+        }
+        (0..=u16::MAX).filter(|&value| occurs[usize::from(value)]).collect()
+    }
+}
+
+impl FromIterator<u16> for LabelValues {
+    /// Collects values, widening them at the first that does not fit a byte.
+    fn from_iter<I: IntoIterator<Item = u16>>(values: I) -> Self {
+        let mut values = values.into_iter();
+        let mut narrow = Vec::with_capacity(values.size_hint().0);
+        while let Some(value) = values.next() {
+            match u8::try_from(value) {
+                Ok(byte) => narrow.push(byte),
+                Err(_) => {
+                    let before = narrow.into_iter().map(u16::from);
+                    return Self::Wide(before.chain([value]).chain(values).collect());
+                }
+            }
+        }
+        Self::Narrow(narrow)
+    }
+}
+
+impl From<Vec<u16>> for LabelValues {
+    fn from(values: Vec<u16>) -> Self {
+        values.into_iter().collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_are_narrow_as_long_as_all_fit_a_byte() {
+        let narrow = LabelValues::from(vec![3, 0, 255, 3]);
+        let wide = LabelValues::from(vec![3, 0, 256, 3]);
+
+        assert_eq!(narrow, LabelValues::Narrow(vec![3, 0, 255, 3]));
+        assert_eq!(wide, LabelValues::Wide(vec![3, 0, 256, 3]));
+        assert_eq!([narrow.distinct(), wide.distinct()], [[0, 3, 255], [0, 3, 256]]);
+        assert_eq!((narrow.to_vec(), wide.len()), (vec![3, 0, 255, 3], 4));
+    }
+}
