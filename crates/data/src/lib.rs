@@ -17,8 +17,8 @@ mod sampler;
 mod split;
 
 pub use self::nifti::{
-    Geometry, Image, LabelValues, Labels, NiftiFault, read_image, read_labels, write_image, write_image_i16,
-    write_labels,
+    Geometry, Image, LabelValues, Labels, NiftiFault, read_image, read_labels, write_image,
+    write_image_i16, write_labels,
 };
 pub use atomic::atomic_write;
 pub use augment::{Augmentation, AugmentationKey};

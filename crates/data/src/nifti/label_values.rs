@@ -41,10 +41,14 @@ impl LabelValues {
         let mut occurs = vec![false; usize::from(u16::MAX) + 1];
         match self {
             Self::Narrow(values) => {
-                values.iter().for_each(|&value| occurs[usize::from(value)] = true)
+                for &value in values {
+                    occurs[usize::from(value)] = true;
+                }
             }
             Self::Wide(values) => {
-                values.iter().for_each(|&value| occurs[usize::from(value)] = true)
+                for &value in values {
+                    occurs[usize::from(value)] = true;
+                }
             }
         }
         (0..=u16::MAX).filter(|&value| occurs[usize::from(value)]).collect()
@@ -57,13 +61,11 @@ impl FromIterator<u16> for LabelValues {
         let mut values = values.into_iter();
         let mut narrow = Vec::with_capacity(values.size_hint().0);
         while let Some(value) = values.next() {
-            match u8::try_from(value) {
-                Ok(byte) => narrow.push(byte),
-                Err(_) => {
-                    let before = narrow.into_iter().map(u16::from);
-                    return Self::Wide(before.chain([value]).chain(values).collect());
-                }
-            }
+            let Ok(byte) = u8::try_from(value) else {
+                let before = narrow.into_iter().map(u16::from);
+                return Self::Wide(before.chain([value]).chain(values).collect());
+            };
+            narrow.push(byte);
         }
         Self::Narrow(narrow)
     }
