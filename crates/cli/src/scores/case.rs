@@ -12,7 +12,7 @@ use serde::ser::SerializeMap as _;
 use serde::{Serialize, Serializer};
 use serde_json::json;
 
-use super::{Classes, Pair};
+use super::{Classes, Indexed, Pair};
 use crate::console;
 use crate::exit::Fault;
 
@@ -67,8 +67,8 @@ pub(crate) struct Compared {
     pub scores: Vec<CaseScores>,
     /// The reference's grid.
     pub geometry: Geometry,
-    /// Canonical values of the reference and the prediction, `[D, H, W]`.
-    pub maps: [Vec<u16>; 2],
+    /// Both label maps on class indices.
+    pub indexed: Indexed,
 }
 
 /// Reads and compares a pair.
@@ -87,12 +87,9 @@ pub(crate) fn compare(pair: &Pair, classes: &Classes, measure: &Measure) -> Resu
     warn(&pair.prediction, &prediction);
     check_grids(&reference.geometry, &prediction.geometry, measure)?;
     let geometry = reference.geometry.clone();
-    let maps = [
-        classes.canonical(reference, &pair.reference)?,
-        classes.canonical(prediction, &pair.prediction)?,
-    ];
-    let scores = scores(pair, classes, measure, &geometry, [&maps[0], &maps[1]])?;
-    Ok(Compared { scores, geometry, maps })
+    let indexed = classes.index([(reference, &pair.reference), (prediction, &pair.prediction)])?;
+    let scores = scores(pair, &indexed, measure, &geometry)?;
+    Ok(Compared { scores, geometry, indexed })
 }
 
 /// Passes on what reading a file revealed.
@@ -126,12 +123,13 @@ fn check_grids(reference: &Geometry, prediction: &Geometry, measure: &Measure) -
 
 fn scores(
     pair: &Pair,
-    classes: &Classes,
+    indexed: &Indexed,
     measure: &Measure,
     geometry: &Geometry,
-    [reference, prediction]: [&[u16]; 2],
 ) -> Result<Vec<CaseScores>> {
-    let values = classes.values([reference, prediction])?;
+    let [reference, prediction] = &indexed.maps;
+    let indices: Vec<u16> = (1..).take(indexed.values.len()).collect();
+    let named = || indexed.values.iter().zip(&indexed.names);
     let mut options = Options::new(geometry.spacing_mm);
     options.tolerances_mm.clone_from(&measure.tolerances_mm);
     let [depth, height, width] = geometry.spacing_mm;
@@ -143,18 +141,17 @@ fn scores(
         spacing_mm: [width, height, depth],
         classes: results
             .iter()
-            .map(|result| {
-                (result.label, ClassScores::of(classes.name(result.label), result, measure))
-            })
+            .zip(named())
+            .map(|(result, (&value, name))| (value, ClassScores::of(name.clone(), result, measure)))
             .collect(),
     };
     Ok(match measure.extent {
         Extent::Volume => {
-            let results = evaluate(prediction, reference, geometry.shape, &values, &options);
+            let results = evaluate(prediction, reference, geometry.shape, &indices, &options);
             vec![entry(None, &results.context("cannot compare")?)]
         }
         Extent::Slice => {
-            let slices = evaluate_slices(prediction, reference, geometry.shape, &values, &options);
+            let slices = evaluate_slices(prediction, reference, geometry.shape, &indices, &options);
             let slices = slices.context("cannot compare slice by slice")?;
             slices.iter().enumerate().map(|(at, results)| entry(Some(at), results)).collect()
         }

@@ -1,10 +1,10 @@
 //! Which label values are compared, and what they are called.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use anyhow::{Result, anyhow};
-use duomo_data::{Dataset, LabelClass, LabelMap, Labels, UnknownLabels};
+use duomo_data::{Dataset, LabelClass, LabelMap, LabelValues, Labels, UnknownLabels};
 
 use crate::exit::{Fault, usage};
 
@@ -23,6 +23,17 @@ pub(crate) enum Classes {
         /// From values to class indices.
         map: LabelMap,
     },
+}
+
+/// Two label maps on class indices: 0 is the background, index `i` is the `i − 1`-th class.
+#[derive(Debug)]
+pub(crate) struct Indexed {
+    /// `[D, H, W]` each: reference, prediction.
+    pub maps: [Vec<u8>; 2],
+    /// The label value of every class.
+    pub values: Vec<u16>,
+    /// The name of every class.
+    pub names: Vec<String>,
 }
 
 impl Classes {
@@ -52,41 +63,31 @@ impl Classes {
         Ok(Self::Named { classes, map })
     }
 
-    /// The label map with every class under its first value.
+    /// Two label maps as class indices, reference first.
     ///
     /// # Errors
     ///
-    /// A value that no class of a data set names.
-    pub(crate) fn canonical(&self, labels: Labels, path: &Path) -> Result<Vec<u16>> {
-        match self {
-            Self::Found => Ok(labels.values),
-            Self::Named { map, .. } => Ok(map.values(&map.classes(&labels, path)?)),
-        }
-    }
-
-    /// The values to compare two canonical label maps by, ascending if they were found.
-    ///
-    /// # Errors
-    ///
-    /// Too many values for label maps.
-    pub(crate) fn values(&self, maps: [&[u16]; 2]) -> Result<Vec<u16>> {
-        if let Self::Named { classes, .. } = self {
-            return Ok(classes.iter().map(|class| class.values[0]).collect());
-        }
-        let mut occurs = vec![false; usize::from(u16::MAX) + 1];
-        for &value in maps.into_iter().flatten() {
-            occurs[usize::from(value)] = true;
-        }
-        let values: Vec<u16> = (1..=u16::MAX).filter(|&value| occurs[usize::from(value)]).collect();
-        if values.len() > CLASSES_MAX {
-            return Err(Fault::Data(format!(
-                "{} different labels occur, so one of the files looks like an image; give two \
-                 label maps, or --labels",
-                values.len()
-            ))
-            .into());
-        }
-        Ok(values)
+    /// A value that no class of a data set names; too many values for label maps.
+    pub(crate) fn index(&self, maps: [(Labels, &Path); 2]) -> Result<Indexed> {
+        let (values, indices) = match self {
+            Self::Named { classes, map } => {
+                let values = classes.iter().map(|class| class.values[0]).collect();
+                let [reference, prediction] = maps;
+                let indices = |(labels, path): (Labels, &Path)| map.classes(&labels, path);
+                (values, [indices(reference)?, indices(prediction)?])
+            }
+            Self::Found => {
+                let maps = maps.map(|(labels, _)| labels.values);
+                let values = found(&maps)?;
+                let mut index_of = vec![0; usize::from(u16::MAX) + 1];
+                for (&value, index) in values.iter().zip(1..=u8::MAX) {
+                    index_of[usize::from(value)] = index;
+                }
+                (values, maps.map(|map| map.into_bytes(|value| index_of[usize::from(value)])))
+            }
+        };
+        let names = values.iter().map(|&value| self.name(value)).collect();
+        Ok(Indexed { maps: indices, values, names })
     }
 
     /// The name of a class by its first value.
@@ -97,12 +98,21 @@ impl Classes {
         };
         named.map_or_else(|| value.to_string(), |class| class.name.clone())
     }
+}
 
-    /// Class indices for pictures, and the names that go with them.
-    pub(crate) fn indices(&self, values: &[u16]) -> (BTreeMap<u16, u8>, Vec<String>) {
-        let indices = values.iter().copied().zip(1..=u8::MAX).collect();
-        (indices, values.iter().map(|&value| self.name(value)).collect())
+/// The values other than 0 that occur in either map, ascending.
+fn found(maps: &[LabelValues; 2]) -> Result<Vec<u16>> {
+    let values: BTreeSet<u16> = maps.iter().flat_map(LabelValues::distinct).collect();
+    let values: Vec<u16> = values.into_iter().filter(|&value| value != 0).collect();
+    if values.len() > CLASSES_MAX {
+        return Err(Fault::Data(format!(
+            "{} different labels occur, so one of the files looks like an image; give two label \
+             maps, or --labels",
+            values.len()
+        ))
+        .into());
     }
+    Ok(values)
 }
 
 /// One entry of a list: `1`, `1=LV` or `420+421=LAC`.
@@ -124,25 +134,34 @@ mod tests {
 
     fn labels(values: &[u16]) -> Labels {
         let geometry = Geometry::from_spacing([1, 1, values.len()], [1.0; 3]);
-        Labels { geometry, values: values.to_vec(), warnings: Vec::new() }
+        Labels { geometry, values: values.to_vec().into(), warnings: Vec::new() }
+    }
+
+    fn index(classes: &Classes, maps: [&[u16]; 2]) -> Result<Indexed> {
+        classes.index(maps.map(|map| (labels(map), Path::new("a"))))
     }
 
     #[test]
     fn lists_name_and_merge_values() {
         let classes = Classes::parse(Some("500=LVC,420+421=LAC")).unwrap();
 
-        let canonical = classes.canonical(labels(&[0, 500, 421, 420, 9]), Path::new("a")).unwrap();
+        let indexed = index(&classes, [&[0, 500, 421, 420, 9], &[0; 5]]).unwrap();
 
-        assert_eq!(canonical, [0, 500, 420, 420, 0]);
-        assert_eq!(classes.values([&canonical, &canonical]).unwrap(), [500, 420]);
-        assert_eq!(classes.name(420), "LAC");
+        assert_eq!(indexed.maps, [[0, 1, 2, 2, 0], [0; 5]]);
+        assert_eq!(
+            (indexed.values, indexed.names),
+            (vec![500, 420], ["LVC", "LAC"].map(String::from).into())
+        );
     }
 
     #[test]
     fn without_a_list_every_value_found_is_a_class() {
         let classes = Classes::parse(None).unwrap();
 
-        assert_eq!(classes.values([&[0, 600, 200], &[0, 5, 200]]).unwrap(), [5, 200, 600]);
+        let indexed = index(&classes, [&[0, 600, 200], &[0, 5, 200]]).unwrap();
+
+        assert_eq!(indexed.values, [5, 200, 600]);
+        assert_eq!(indexed.maps, [[0, 3, 2], [0, 1, 2]]);
         assert_eq!(classes.name(200), "200");
     }
 
@@ -163,7 +182,7 @@ mod tests {
     fn an_image_is_not_taken_for_a_label_map() {
         let image: Vec<u16> = (0..300).collect();
 
-        let error = Classes::Found.values([&image, &image]).unwrap_err();
+        let error = index(&Classes::Found, [&image, &image]).unwrap_err();
 
         assert!(error.to_string().starts_with("299 different labels occur"), "{error}");
     }

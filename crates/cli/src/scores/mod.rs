@@ -8,7 +8,7 @@ mod report;
 mod text;
 
 pub(crate) use case::{CaseScores, Compared, Extent, Measure, compare};
-pub(crate) use classes::Classes;
+pub(crate) use classes::{Classes, Indexed};
 pub(crate) use csv::csv;
 pub(crate) use pairs::{Pair, pair, stem};
 pub(crate) use report::{Failure, Report, Statistic};

@@ -11,8 +11,8 @@ use crate::console;
 use crate::exit::Outcome;
 use crate::pictures::{CaseView, Row, Volumes, png, reversed_axes, sheet, telling_slice};
 use crate::scores::{
-    CaseScores, Classes, Compared, Extent, Failure, Measure, Pair, Report, compare, csv, pair,
-    stem, text,
+    CaseScores, Classes, Compared, Extent, Failure, Indexed, Measure, Pair, Report, compare, csv,
+    pair, stem, text,
 };
 use crate::table::{Table, number};
 
@@ -132,7 +132,7 @@ fn one(
     let Some(folder) = &arguments.pictures else { return Ok((compared.scores, None)) };
     let image =
         arguments.images.as_deref().map(|images| image_of(images, &pair.case)).transpose()?;
-    let (row, names) = picture(&pair.case, &compared, classes, image.as_deref())?;
+    let (row, names) = picture(&pair.case, &compared, image.as_deref())?;
     let picture = sheet(std::slice::from_ref(&row), &names);
     save(&folder.join(format!("{}.png", pair.case)), &picture)?;
     let score = compared.scores.first().and_then(CaseScores::mean_dice);
@@ -178,12 +178,7 @@ fn image_of(images: &Path, case: &str) -> Result<PathBuf> {
     found.with_context(|| format!("{} holds no image named like {case}", images.display()))
 }
 
-fn picture(
-    case: &str,
-    compared: &Compared,
-    classes: &Classes,
-    image: Option<&Path>,
-) -> Result<(Row, Vec<String>)> {
+fn picture(case: &str, compared: &Compared, image: Option<&Path>) -> Result<(Row, Vec<String>)> {
     let image = image.map(read_image).transpose()?;
     if let Some(image) = &image {
         ensure!(
@@ -191,25 +186,19 @@ fn picture(
             "image and label maps of case {case} differ in shape; leave --images out"
         );
     }
-    let [reference, prediction] = &compared.maps;
-    let values = classes.values([reference, prediction])?;
-    let (index_of, names) = classes.indices(&values);
-    let indices = |map: &[u16]| -> Vec<u8> {
-        map.iter().map(|value| index_of.get(value).copied().unwrap_or(0)).collect()
-    };
-    let (reference, prediction) = (indices(reference), indices(prediction));
+    let Indexed { maps: [reference, prediction], names, .. } = &compared.indexed;
     let volumes = Volumes {
         shape: compared.geometry.shape,
         spacing_mm: compared.geometry.spacing_mm,
         reversed: reversed_axes(&compared.geometry.affine),
         image: image.as_ref().map(|image| image.voxels.as_slice()),
-        reference: Some(&reference),
-        prediction: &prediction,
+        reference: Some(reference),
+        prediction,
     };
     let slice = telling_slice(&volumes);
     let caption = format!("{case}  slice {} of {}", slice + 1, volumes.shape[0]);
     let score = compared.scores.first().map(dice_of_classes).unwrap_or_default();
-    Ok((Row::draw(&CaseView { caption, score, volumes, slice }), names))
+    Ok((Row::draw(&CaseView { caption, score, volumes, slice }), names.clone()))
 }
 
 fn dice_of_classes(scores: &CaseScores) -> String {

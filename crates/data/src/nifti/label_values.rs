@@ -31,6 +31,19 @@ impl LabelValues {
         }
     }
 
+    /// As [`map`](Self::map) to bytes, in place if the values are bytes.
+    pub fn into_bytes(self, mut convert: impl FnMut(u16) -> u8) -> Vec<u8> {
+        match self {
+            Self::Narrow(mut values) => {
+                for value in &mut values {
+                    *value = convert((*value).into());
+                }
+                values
+            }
+            Self::Wide(_) => self.map(convert),
+        }
+    }
+
     /// Returns every value.
     pub fn to_vec(&self) -> Vec<u16> {
         self.map(|value| value)
@@ -90,5 +103,7 @@ mod tests {
         assert_eq!(wide, LabelValues::Wide(vec![3, 0, 256, 3]));
         assert_eq!([narrow.distinct(), wide.distinct()], [[0, 3, 255], [0, 3, 256]]);
         assert_eq!((narrow.to_vec(), wide.len()), (vec![3, 0, 255, 3], 4));
+        let thirds = |value| u8::try_from(value / 3).unwrap();
+        assert_eq!([narrow.into_bytes(thirds), wide.into_bytes(thirds)], [[1, 0, 85, 1]; 2]);
     }
 }

@@ -87,7 +87,7 @@ fn unpacks_the_same_bytes_on_the_fast_and_the_slow_path() {
 
 #[test]
 fn even_empty_label_maps_take_the_fast_path_but_lies_about_their_size_do_not() {
-    let packed = gzip::pack(&[0; 1_000_000]);
+    let packed = gzip::pack(&vec![0; 1_000_000]);
     assert!(packed.len() < 2000);
     assert!(gzip::unpack_one_member(&packed, 1_000_000).is_some());
 
