@@ -57,11 +57,11 @@ impl Regions {
         classes: usize,
         reading: Reading,
     ) -> Result<Self> {
-        let resized = if reading.class_specific {
-            nearest(labels, grid, classes)?
-        } else {
-            vec![0; grid.iter().product()]
-        };
+        // Labels are checked also where no region asks for them.
+        let mut resized = nearest(labels, grid, classes)?;
+        if !reading.class_specific {
+            resized.fill(0);
+        }
         let (classes, first) = match (reading.class_specific, reading.background) {
             (false, _) => (1, 0),
             (true, true) => (classes, 0),

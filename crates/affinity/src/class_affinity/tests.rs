@@ -322,6 +322,8 @@ fn says_what_is_wrong_with_its_arguments() -> Result<()> {
         true,
         "affinity: labels have shape [1, 8, 8] beside feature maps [2, 4, 4, channels], expected [2, H, W]",
     );
+    let unmasked = Reading { class_specific: false, ..Reading::default() };
+    assert!(class_affinity(&l, &l, &labels.narrow(0, 0, 1)?, 3, &unmasked).is_err());
     fails(
         &l,
         &labels.to_dtype(DType::U32)?,
