@@ -56,6 +56,7 @@
 
 mod comparison;
 mod confusion;
+mod distances;
 mod error;
 mod evaluate;
 mod label;
@@ -72,9 +73,13 @@ pub use comparison::{
     bootstrap_mean_difference, holm, wilcoxon,
 };
 pub use confusion::{Confusion, count_confusion};
+pub use distances::Convention;
 pub use error::Error;
 pub use evaluate::{ClassResult, Mode, Options, evaluate, evaluate_slices};
 pub use label::Label;
 pub use status::Status;
 pub use summary::{Metric, Penalty, StatusCounts, Summary, count_statuses, summarize};
-pub use surface::{SurfaceDistances, surface_distances};
+pub use surface::{
+    ElementDistances, SurfaceDistances, VolumeDistances, element_distances, surface_distances,
+    volume_distances,
+};

@@ -31,11 +31,13 @@ pub enum Metric {
     Nsd(usize),
     /// [`ClassResult::hausdorff_voxels`].
     HausdorffVoxels,
+    /// [`ClassResult::hausdorff_volume_mm`].
+    HausdorffVolumeMm,
 }
 
 impl Metric {
     /// Every metric with one value per class; [`Metric::Nsd`] has one per tolerance and is left out.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Dice,
         Self::Jaccard,
         Self::Sensitivity,
@@ -47,6 +49,7 @@ impl Metric {
         Self::AssdMm,
         Self::MasdMm,
         Self::HausdorffVoxels,
+        Self::HausdorffVolumeMm,
     ];
 
     /// Returns the name used in reports, the same as the field of [`ClassResult`].
@@ -64,6 +67,7 @@ impl Metric {
             Self::MasdMm => "masd_mm",
             Self::Nsd(_) => "nsd",
             Self::HausdorffVoxels => "hausdorff_voxels",
+            Self::HausdorffVolumeMm => "hausdorff_volume_mm",
         }
     }
 
@@ -82,6 +86,7 @@ impl Metric {
             Self::MasdMm => result.masd_mm,
             Self::Nsd(tolerance) => result.nsd.get(tolerance).copied().flatten(),
             Self::HausdorffVoxels => result.hausdorff_voxels,
+            Self::HausdorffVolumeMm => result.hausdorff_volume_mm,
         }
     }
 
@@ -92,7 +97,8 @@ impl Metric {
             | Self::Hausdorff95Mm
             | Self::Hausdorff95PooledMm
             | Self::AssdMm
-            | Self::MasdMm => Some(result.diagonal_mm),
+            | Self::MasdMm
+            | Self::HausdorffVolumeMm => Some(result.diagonal_mm),
             Self::HausdorffVoxels => Some(result.diagonal_voxels),
             Self::Dice
             | Self::Jaccard
