@@ -36,8 +36,10 @@ pub enum Metric {
 }
 
 impl Metric {
-    /// Every metric with one value per class; [`Metric::Nsd`] has one per tolerance and is left out.
-    pub const ALL: [Self; 12] = [
+    /// Every metric that [`evaluate()`](crate::evaluate()) measures once per class: without
+    /// [`Metric::Nsd`], of which there is one per tolerance, and [`Metric::HausdorffVolumeMm`],
+    /// which has to be asked for.
+    pub const ALL: [Self; 11] = [
         Self::Dice,
         Self::Jaccard,
         Self::Sensitivity,
@@ -49,7 +51,6 @@ impl Metric {
         Self::AssdMm,
         Self::MasdMm,
         Self::HausdorffVoxels,
-        Self::HausdorffVolumeMm,
     ];
 
     /// Returns the name used in reports, the same as the field of [`ClassResult`].
