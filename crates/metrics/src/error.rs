@@ -28,6 +28,9 @@ pub enum Error {
     /// A tolerance that no distance can be compared with.
     #[error("a tolerance must be a finite number of millimetres, 0 or more, got {0}")]
     Tolerance(f64),
+    /// A share of a surface outside its domain.
+    #[error("a fraction of the surface must lie in 0..=1, got {0}; 0.95 is usual")]
+    Fraction(f64),
     /// One label asked for twice.
     #[error("label {0} is listed twice; list every label once")]
     DuplicateLabel(u16),

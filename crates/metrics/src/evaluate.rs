@@ -3,8 +3,9 @@
 use rayon::prelude::*;
 
 use crate::confusion::{check_labels, check_lengths};
-use crate::surface::{Pair, Planes};
-use crate::{Confusion, Error, Label, Status};
+use crate::distances::Distances;
+use crate::surface::{Planes, hausdorff_volume_mm};
+use crate::{Confusion, Convention, Error, Label, Status};
 
 /// Voxel edges that are taken for lengths in millimetres; beyond them squares may overflow.
 const SPACING_MM: std::ops::RangeInclusive<f64> = 1e-6..=1e6;
@@ -14,16 +15,27 @@ const SPACING_MM: std::ops::RangeInclusive<f64> = 1e-6..=1e6;
 pub struct Options {
     /// Edge of a voxel along `[D, H, W]`, in millimetres.
     pub spacing_mm: [f64; 3],
-    /// Tolerances of [`SurfaceDistances::nsd`](crate::SurfaceDistances::nsd), in millimetres.
+    /// Tolerances of the normalised surface distance, in millimetres.
     pub tolerances_mm: Vec<f64>,
     /// What a face neighbour is.
     pub mode: Mode,
+    /// What a surface is; read by [`evaluate`] and [`evaluate_slices`] alone.
+    pub convention: Convention,
+    /// Whether to measure [`ClassResult::hausdorff_volume_mm`], which adds two thirds to the time.
+    pub hausdorff_volume: bool,
 }
 
 impl Options {
-    /// Returns the usual options: a volume, with tolerances of 1 and 2 mm.
+    /// Returns the usual options: a volume, surfaces of voxels, tolerances of 1 and 2 mm, and no
+    /// distance between all voxels.
     pub fn new(spacing_mm: [f64; 3]) -> Self {
-        Self { spacing_mm, tolerances_mm: vec![1.0, 2.0], mode: Mode::Volume }
+        Self {
+            spacing_mm,
+            tolerances_mm: vec![1.0, 2.0],
+            mode: Mode::default(),
+            convention: Convention::default(),
+            hausdorff_volume: false,
+        }
     }
 }
 
@@ -39,7 +51,10 @@ pub enum Mode {
 
 /// Everything about one class.
 ///
-/// A ratio is `None` where it is 0/0, a distance unless both sides have the class.
+/// A ratio is `None` where it is 0/0, a distance unless both sides have the class. Distances of
+/// surfaces are those of [`Options::convention`]: the methods of the same name of
+/// [`SurfaceDistances`](crate::SurfaceDistances) or [`ElementDistances`](crate::ElementDistances)
+/// define them.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct ClassResult {
@@ -59,21 +74,24 @@ pub struct ClassResult {
     pub precision: Option<f64>,
     /// [`Confusion::specificity`].
     pub specificity: Option<f64>,
-    /// [`SurfaceDistances::hausdorff_mm`](crate::SurfaceDistances::hausdorff_mm).
+    /// Hausdorff distance of the surfaces.
     pub hausdorff_mm: Option<f64>,
-    /// [`SurfaceDistances::hausdorff95_mm`](crate::SurfaceDistances::hausdorff95_mm).
+    /// Robust Hausdorff distance of the surfaces, at 95 %.
     pub hausdorff95_mm: Option<f64>,
-    /// [`SurfaceDistances::hausdorff95_pooled_mm`](crate::SurfaceDistances::hausdorff95_pooled_mm).
+    /// [`SurfaceDistances::hausdorff95_pooled_mm`](crate::SurfaceDistances::hausdorff95_pooled_mm);
+    /// `None` in any other convention, where no tool has such a distance.
     pub hausdorff95_pooled_mm: Option<f64>,
-    /// [`SurfaceDistances::assd_mm`](crate::SurfaceDistances::assd_mm).
+    /// Mean distance of both surfaces together.
     pub assd_mm: Option<f64>,
-    /// [`SurfaceDistances::masd_mm`](crate::SurfaceDistances::masd_mm).
+    /// Mean of the two directed mean distances.
     pub masd_mm: Option<f64>,
-    /// [`SurfaceDistances::nsd`](crate::SurfaceDistances::nsd) at each of
-    /// [`Options::tolerances_mm`], in that order.
+    /// Normalised surface distance at each of [`Options::tolerances_mm`], in that order.
     pub nsd: Vec<Option<f64>>,
-    /// Hausdorff distance with a spacing of 1 along every axis.
+    /// Hausdorff distance of the surfaces with a spacing of 1 along every axis.
     pub hausdorff_voxels: Option<f64>,
+    /// [`VolumeDistances::hausdorff_mm`](crate::VolumeDistances::hausdorff_mm), the same in every convention; also `None` without
+    /// [`Options::hausdorff_volume`].
+    pub hausdorff_volume_mm: Option<f64>,
     /// Volume of the class in the prediction, in cubic millimetres.
     pub volume_prediction_mm3: f64,
     /// Volume of the class in the reference, in cubic millimetres.
@@ -217,11 +235,10 @@ fn class_result(
     options: &Options,
 ) -> ClassResult {
     let spacing_mm = options.spacing_mm;
-    let in_voxels = [1.0; 3];
-    let pair = Pair::new(planes, index, options.mode, &[spacing_mm, in_voxels]);
-    let distances = pair.as_ref().map(|pair| pair.distances(&spacing_mm));
-    let of = |metric: fn(&crate::SurfaceDistances) -> f64| distances.as_ref().map(metric);
-    let nsd = |&tolerance_mm: &f64| distances.as_ref().map(|it| it.nsd(tolerance_mm));
+    let distances = Distances::of(planes, index, options);
+    let of = |metric: fn(&Distances) -> f64| distances.as_ref().map(metric);
+    let nsd = |at: usize| distances.as_ref().map(|distances| distances.nsd[at]);
+    let hausdorff_volume_mm = || hausdorff_volume_mm(planes, index, options.mode, &spacing_mm);
 
     let counts = planes.confusion[index];
     let voxel_mm3: f64 = spacing_mm.iter().product();
@@ -234,20 +251,18 @@ fn class_result(
         sensitivity: counts.sensitivity(),
         precision: counts.precision(),
         specificity: counts.specificity(),
-        hausdorff_mm: of(crate::SurfaceDistances::hausdorff_mm),
-        hausdorff95_mm: of(crate::SurfaceDistances::hausdorff95_mm),
-        hausdorff95_pooled_mm: of(crate::SurfaceDistances::hausdorff95_pooled_mm),
-        assd_mm: of(crate::SurfaceDistances::assd_mm),
-        masd_mm: of(crate::SurfaceDistances::masd_mm),
-        nsd: options.tolerances_mm.iter().map(nsd).collect(),
-        hausdorff_voxels: pair
-            .as_ref()
-            .zip(distances.as_ref())
-            .map(|(pair, distances)| pair.hausdorff(&in_voxels, distances)),
+        hausdorff_mm: of(|distances| distances.hausdorff_mm),
+        hausdorff95_mm: of(|distances| distances.hausdorff95_mm),
+        hausdorff95_pooled_mm: distances.as_ref().and_then(|it| it.hausdorff95_pooled_mm),
+        assd_mm: of(|distances| distances.assd_mm),
+        masd_mm: of(|distances| distances.masd_mm),
+        nsd: (0..options.tolerances_mm.len()).map(nsd).collect(),
+        hausdorff_voxels: of(|distances| distances.hausdorff_voxels),
+        hausdorff_volume_mm: options.hausdorff_volume.then(hausdorff_volume_mm).flatten(),
         volume_prediction_mm3: counts.predicted() as f64 * voxel_mm3,
         volume_reference_mm3: counts.expected() as f64 * voxel_mm3,
         diagonal_mm: diagonal(shape, spacing_mm),
-        diagonal_voxels: diagonal(shape, in_voxels),
+        diagonal_voxels: diagonal(shape, [1.0; 3]),
     }
 }
 

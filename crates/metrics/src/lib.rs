@@ -15,16 +15,24 @@
 //! | [`Confusion::precision`] | `TP / (TP + FP)` | `[0, 1]`, 1 | prediction: `None` | MedPy NaN |
 //! | [`Confusion::specificity`] | `TN / (TN + FP)` | `[0, 1]`, 1 | `None` if the reference fills the image | |
 //! | volumes | voxels · voxel volume | mm³, ml | 0 | |
-//! | [`SurfaceDistances::hausdorff_mm`] | `max(max d(p, R), max d(r, P))` | `≥ 0`, 0 | `None` | SimpleITK's filter uses all voxels, not the surface |
+//! | [`SurfaceDistances::hausdorff_mm`] | `max(max d(p, R), max d(r, P))` | `≥ 0`, 0 | `None` | SimpleITK's filter uses all voxels: [`VolumeDistances`] |
 //! | [`SurfaceDistances::hausdorff95_mm`] | `max(P95 d(p, R), P95 d(r, P))` | `≥ 0`, 0 | `None` | MedPy pools first; DeepMind weights by area |
 //! | [`SurfaceDistances::hausdorff95_pooled_mm`] | `P95` of both directions together | `≥ 0`, 0 | `None` | MONAI, MetricsReloaded take it per direction |
 //! | [`SurfaceDistances::assd_mm`] | mean of both directions together | `≥ 0`, 0 | `None` | DeepMind weights by area |
 //! | [`SurfaceDistances::masd_mm`] | mean of the two directed means | `≥ 0`, 0 | `None` | often called ASSD |
 //! | [`SurfaceDistances::nsd`] | share of `P` and `R` within a tolerance | `[0, 1]`, 1 | `None` | DeepMind weights by area; one side empty: 0 elsewhere |
 //! | [`ClassResult::hausdorff_voxels`] | Hausdorff distance at spacing 1 | `≥ 0`, 0 | `None` | |
+//! | [`VolumeDistances::hausdorff_mm`] | `hausdorff_mm` with `P`, `R` all voxels of the masks | `≥ 0`, 0 | `None` | all but SimpleITK take surfaces |
+//! | [`ElementDistances::hausdorff_mm`] | `max(max d(p, R), max d(r, P))` | `≥ 0`, 0 | `None` | others take voxels, here and below; one side empty: DeepMind infinity |
+//! | [`ElementDistances::hausdorff95_mm`] | `max` of the distances within which 95 % of the area of `P` and `R` lie | `≥ 0`, 0 | `None` | |
+//! | [`ElementDistances::assd_mm`] | mean of both directions together, by area | `≥ 0`, 0 | `None` | DeepMind gives the directed means |
+//! | [`ElementDistances::masd_mm`] | mean of the two directed means, by area | `≥ 0`, 0 | `None` | |
+//! | [`ElementDistances::nsd`] | share of the area of `P` and `R` within a tolerance | `[0, 1]`, 1 | `None` | MONAI has it with subvoxels |
 //!
 //! A surface voxel has a face neighbour (6 in 3D, 4 in 2D) outside its mask, and what lies beyond
-//! the image is outside. Percentiles interpolate linearly, as numpy's do.
+//! the image is outside. Percentiles interpolate linearly, as numpy's do. For [`ElementDistances`],
+//! `P` and `R` are the marching-cube elements between voxels: [`Convention`] says which of the two
+//! [`evaluate()`] returns.
 //!
 //! **Undefined is not a number.** For a missed structure MedPy raises an error, MONAI gives a
 //! Hausdorff distance of infinity and an HD95 of NaN, MetricsReloaded NaN (and 0, a perfect score,
@@ -56,6 +64,7 @@
 
 mod comparison;
 mod confusion;
+mod distances;
 mod error;
 mod evaluate;
 mod label;
@@ -72,9 +81,13 @@ pub use comparison::{
     bootstrap_mean_difference, holm, wilcoxon,
 };
 pub use confusion::{Confusion, count_confusion};
+pub use distances::Convention;
 pub use error::Error;
 pub use evaluate::{ClassResult, Mode, Options, evaluate, evaluate_slices};
 pub use label::Label;
 pub use status::Status;
 pub use summary::{Metric, Penalty, StatusCounts, Summary, count_statuses, summarize};
-pub use surface::{SurfaceDistances, surface_distances};
+pub use surface::{
+    ElementDistances, SurfaceDistances, VolumeDistances, element_distances, surface_distances,
+    volume_distances,
+};

@@ -31,10 +31,14 @@ pub enum Metric {
     Nsd(usize),
     /// [`ClassResult::hausdorff_voxels`].
     HausdorffVoxels,
+    /// [`ClassResult::hausdorff_volume_mm`].
+    HausdorffVolumeMm,
 }
 
 impl Metric {
-    /// Every metric with one value per class; [`Metric::Nsd`] has one per tolerance and is left out.
+    /// Every metric that [`evaluate()`](crate::evaluate()) measures once per class: without
+    /// [`Metric::Nsd`], of which there is one per tolerance, and [`Metric::HausdorffVolumeMm`],
+    /// which has to be asked for.
     pub const ALL: [Self; 11] = [
         Self::Dice,
         Self::Jaccard,
@@ -64,6 +68,7 @@ impl Metric {
             Self::MasdMm => "masd_mm",
             Self::Nsd(_) => "nsd",
             Self::HausdorffVoxels => "hausdorff_voxels",
+            Self::HausdorffVolumeMm => "hausdorff_volume_mm",
         }
     }
 
@@ -82,6 +87,7 @@ impl Metric {
             Self::MasdMm => result.masd_mm,
             Self::Nsd(tolerance) => result.nsd.get(tolerance).copied().flatten(),
             Self::HausdorffVoxels => result.hausdorff_voxels,
+            Self::HausdorffVolumeMm => result.hausdorff_volume_mm,
         }
     }
 
@@ -92,7 +98,8 @@ impl Metric {
             | Self::Hausdorff95Mm
             | Self::Hausdorff95PooledMm
             | Self::AssdMm
-            | Self::MasdMm => Some(result.diagonal_mm),
+            | Self::MasdMm
+            | Self::HausdorffVolumeMm => Some(result.diagonal_mm),
             Self::HausdorffVoxels => Some(result.diagonal_voxels),
             Self::Dice
             | Self::Jaccard

@@ -7,7 +7,7 @@ use std::thread;
 
 use anyhow::{Context as _, Result};
 use duomo_data::{Geometry, Labels, read_labels};
-use duomo_metrics::{ClassResult, Metric, Options, evaluate, evaluate_slices};
+use duomo_metrics::{ClassResult, Convention, Metric, Options, evaluate, evaluate_slices};
 use serde::ser::SerializeMap as _;
 use serde::{Serialize, Serializer};
 use serde_json::json;
@@ -17,10 +17,14 @@ use crate::console;
 use crate::exit::Fault;
 
 /// How pairs are compared.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Measure {
+    /// What a surface is made of.
+    pub convention: Convention,
     /// Tolerances of the normalised surface distance, in millimetres.
     pub tolerances_mm: Vec<f64>,
+    /// Whether distances between all voxels are measured, too.
+    pub hausdorff_volume: bool,
     /// What is compared at once.
     pub extent: Extent,
     /// Corner distance up to which two grids count as one; `None` trusts the voxels.
@@ -34,6 +38,23 @@ pub(crate) enum Extent {
     Volume,
     /// Every slice on its own, in 2D.
     Slice,
+}
+
+impl Measure {
+    fn options(&self, spacing_mm: [f64; 3]) -> Options {
+        Options {
+            tolerances_mm: self.tolerances_mm.clone(),
+            convention: self.convention,
+            hausdorff_volume: self.hausdorff_volume,
+            ..Options::new(spacing_mm)
+        }
+    }
+
+    /// Metrics with one value per class.
+    fn single_metrics(&self) -> impl Iterator<Item = Metric> {
+        let volume = self.hausdorff_volume.then_some(Metric::HausdorffVolumeMm);
+        Metric::ALL.into_iter().chain(volume)
+    }
 }
 
 /// Scores of one case, or of one slice of it.
@@ -56,8 +77,8 @@ pub(crate) struct CaseScores {
 pub(crate) struct ClassScores {
     pub name: String,
     pub result: ClassResult,
-    /// Tolerances of `result.nsd`, in millimetres.
-    tolerances_mm: Vec<f64>,
+    /// How `result` was measured.
+    measure: Measure,
 }
 
 /// A compared case with its label maps, for pictures.
@@ -130,8 +151,7 @@ fn scores(
     let [reference, prediction] = &indexed.maps;
     let indices: Vec<u16> = (1..).take(indexed.values.len()).collect();
     let named = || indexed.values.iter().zip(&indexed.names);
-    let mut options = Options::new(geometry.spacing_mm);
-    options.tolerances_mm.clone_from(&measure.tolerances_mm);
+    let options = measure.options(geometry.spacing_mm);
     let [depth, height, width] = geometry.spacing_mm;
     let entry = |slice: Option<usize>, results: &[ClassResult]| CaseScores {
         case: pair.case.clone(),
@@ -160,13 +180,12 @@ fn scores(
 
 impl ClassScores {
     fn of(name: String, result: &ClassResult, measure: &Measure) -> Self {
-        Self { name, result: result.clone(), tolerances_mm: measure.tolerances_mm.clone() }
+        Self { name, result: result.clone(), measure: measure.clone() }
     }
 
     /// Scores of a class that a case lacks on both sides; `None` if the measure makes no sense.
     pub(super) fn absent(value: u16, name: String, measure: &Measure) -> Option<Self> {
-        let mut options = Options::new([1.0; 3]);
-        options.tolerances_mm.clone_from(&measure.tolerances_mm);
+        let options = measure.options([1.0; 3]);
         let background = [0_u16];
         let results = evaluate(&background, &background, [1; 3], &[value], &options).ok()?;
         Some(Self::of(name, results.first()?, measure))
@@ -174,10 +193,11 @@ impl ClassScores {
 
     /// Every metric under the name it has in reports.
     pub(super) fn metrics(&self) -> Vec<(String, Metric)> {
-        let single = Metric::ALL.map(|metric| (metric.as_str().to_owned(), metric));
-        let tolerances = self.tolerances_mm.iter().enumerate();
+        let single =
+            self.measure.single_metrics().map(|metric| (metric.as_str().to_owned(), metric));
+        let tolerances = self.measure.tolerances_mm.iter().enumerate();
         let nsd = tolerances.map(|(at, tolerance)| (format!("nsd@{tolerance}"), Metric::Nsd(at)));
-        single.into_iter().chain(nsd).collect()
+        single.chain(nsd).collect()
     }
 }
 
@@ -187,10 +207,10 @@ impl Serialize for ClassScores {
         let mut map = serializer.serialize_map(None)?;
         map.serialize_entry("name", &self.name)?;
         map.serialize_entry("status", result.status.as_str())?;
-        for metric in Metric::ALL {
+        for metric in self.measure.single_metrics() {
             map.serialize_entry(metric.as_str(), &metric.of(result))?;
         }
-        let tolerances = self.tolerances_mm.iter().map(ToString::to_string);
+        let tolerances = self.measure.tolerances_mm.iter().map(ToString::to_string);
         let nsd: serde_json::Map<_, _> =
             tolerances.zip(result.nsd.iter().map(|value| json!(value))).collect();
         map.serialize_entry("nsd", &nsd)?;

@@ -8,7 +8,7 @@ use crate::table::quoted;
 
 /// The report as CSV with a header line; an undefined value is an empty field.
 pub(crate) fn csv(report: &Report) -> String {
-    let mut text = String::from("case,slice,label,class,status,metric,value,unit\n");
+    let mut text = String::from("case,slice,label,class,status,metric,value,unit,convention\n");
     for case in &report.cases {
         let slice = case.slice.map_or_else(String::new, |slice| slice.to_string());
         for (label, scores) in &case.classes {
@@ -19,7 +19,8 @@ pub(crate) fn csv(report: &Report) -> String {
                 let value = value.map_or_else(String::new, |value| value.to_string());
                 let _ = writeln!(
                     text,
-                    "{name},{slice},{label},{class},{status},{metric},{value},{unit}"
+                    "{name},{slice},{label},{class},{status},{metric},{value},{unit},{}",
+                    report.convention
                 );
             }
         }

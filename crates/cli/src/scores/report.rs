@@ -14,6 +14,8 @@ use super::case::{CaseScores, ClassScores, Measure};
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Report {
     pub schema: &'static str,
+    /// What the surfaces of all distances are: `voxel` or `deepmind`.
+    pub convention: &'static str,
     pub cases: Vec<CaseScores>,
     /// By label value, then by metric, over the cases for which the metric is defined.
     pub mean: BTreeMap<u16, BTreeMap<String, Statistic>>,
@@ -78,7 +80,8 @@ impl Report {
                 |status| scores.iter().filter(|scores| scores.result.status == status).count();
             counts.insert(value, STATUSES.map(|status| (status.as_str(), count(status))).into());
         }
-        Self { schema: "duomo.evaluate/1", cases, mean, counts, failures }
+        let convention = measure.convention.as_str();
+        Self { schema: "duomo.evaluate/1", convention, cases, mean, counts, failures }
     }
 }
 

@@ -7,7 +7,7 @@ use crate::table::{Align, Table, UNDEFINED, number};
 /// More cases than this are summarised only; `--json` and `--csv` hold them all.
 const CASES_MAX: usize = 40;
 
-/// The report as aligned or Markdown tables: cases, then means.
+/// The report as aligned or Markdown tables: cases, then means, then what a surface is.
 pub(crate) fn text(report: &Report, render: fn(&Table) -> String) -> String {
     let mut parts = Vec::new();
     if report.cases.len() <= CASES_MAX {
@@ -16,6 +16,7 @@ pub(crate) fn text(report: &Report, render: fn(&Table) -> String) -> String {
     if report.cases.len() > 1 {
         parts.push(render(&mean_table(report)));
     }
+    parts.push(format!("Surface convention: {}\n", report.convention));
     parts.join("\n")
 }
 

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, ensure};
 use duomo_data::{Preparation, read_image};
-use duomo_metrics::Penalty;
+use duomo_metrics::{Convention, Penalty};
 
 use crate::console;
 use crate::exit::Outcome;
@@ -18,6 +18,10 @@ use crate::table::{Table, number};
 
 /// Arguments of `duomo evaluate`.
 #[derive(Debug, clap::Args)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a switch of its own on the command line"
+)]
 pub(crate) struct Arguments {
     /// Label map drawn by an expert, or a folder of them.
     #[arg(long, value_name = "PATH")]
@@ -29,6 +33,13 @@ pub(crate) struct Arguments {
     /// every label that occurs if left out.
     #[arg(long, value_name = "SPEC")]
     labels: Option<String>,
+    /// What a surface is made of: voxels that all count the same, as MedPy, MONAI and scipy have
+    /// it, or pieces between voxels that count by their area, as DeepMind's surface-distance has it.
+    #[arg(long, value_name = "voxel|deepmind", default_value = "voxel", value_parser = convention)]
+    convention: Convention,
+    /// Measure the Hausdorff distance between all voxels, too, as SimpleITK's filter has it.
+    #[arg(long)]
+    hausdorff_volume: bool,
     /// Tolerances of the normalised surface distance.
     #[arg(long, value_name = "MM", value_delimiter = ',', default_values_t = [1.0, 2.0])]
     tolerances: Vec<f64>,
@@ -98,7 +109,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Outcome> {
 impl Arguments {
     fn measure(&self) -> Measure {
         Measure {
+            convention: self.convention,
             tolerances_mm: self.tolerances.clone(),
+            hausdorff_volume: self.hausdorff_volume,
             extent: if self.per_slice { Extent::Slice } else { Extent::Volume },
             geometry_tolerance_mm: (!self.trust_voxels).then_some(Preparation::TOLERANCE_MM),
         }
@@ -155,6 +168,13 @@ fn failed(pair: &Pair, error: &anyhow::Error) -> Failure {
         prediction: Some(pair.prediction.clone()),
         error: format!("{error:#}"),
     }
+}
+
+fn convention(text: &str) -> Result<Convention, String> {
+    [Convention::Voxel, Convention::DeepMind]
+        .into_iter()
+        .find(|convention| convention.as_str() == text)
+        .ok_or_else(|| "expected voxel or deepmind".to_owned())
 }
 
 fn penalty(text: &str) -> Result<Penalty, String> {

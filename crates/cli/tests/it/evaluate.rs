@@ -37,6 +37,8 @@ fn json_holds_every_metric_of_every_class() {
     assert_eq!(code(&output), Some(0), "{}", stderr(&output));
     let report = json(&output);
     assert_eq!(report["schema"], "duomo.evaluate/1");
+    assert_eq!(report["convention"], "voxel");
+    assert!(report["mean"]["1"]["hausdorff_volume_mm"].is_null(), "not asked for");
     let case = &report["cases"][0];
     assert_eq!(case["case"], "p001_pred");
     assert_eq!(case["spacing_mm"][0], 0.5);
@@ -68,11 +70,48 @@ fn json_holds_every_metric_of_every_class() {
 }
 
 #[test]
+fn the_convention_is_chosen_and_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("scores.csv");
+    let deepmind = ["--convention", "deepmind", "--hausdorff-volume"];
+
+    let output = p001(&[&deepmind[..], &["--json"]].concat());
+    let markdown =
+        p001(&[&deepmind[..], &["--markdown", "--csv", path.to_str().unwrap()]].concat());
+    let wrong = p001(&["--convention", "mesh"]);
+
+    let report = json(&output);
+    assert_eq!(report["convention"], "deepmind");
+    let class = &report["cases"][0]["classes"]["1"];
+    // Values of surface-distance and SimpleITK in tests/fixtures/metrics/cases.json.
+    for (metric, expected) in [
+        ("hausdorff_mm", 1.900_000_007_529_008),
+        ("hausdorff95_mm", 1.300_000_044_015_737_8),
+        ("assd_mm", 0.454_429_498_325_421_6),
+        ("masd_mm", 0.448_083_663_045_705_9),
+        ("hausdorff_volume_mm", 1.900_000_007_529_008),
+    ] {
+        let value = class[metric].as_f64().unwrap_or(f64::NAN);
+        assert!((value - expected).abs() <= 1e-9 * expected, "{metric}: {value} {expected}");
+    }
+    assert!((class["nsd"]["1"].as_f64().unwrap() - 0.900_157_718_062_083_9).abs() < 1e-9);
+    assert_eq!(class["hausdorff95_pooled_mm"], serde_json::Value::Null);
+    assert_eq!(report["mean"]["1"]["hausdorff_volume_mm"]["n"], 1);
+    assert!(stdout(&markdown).ends_with("\nSurface convention: deepmind\n"));
+    let text = fs::read_to_string(&path).unwrap();
+    assert!(text.lines().skip(1).all(|line| line.ends_with(",deepmind")), "{text}");
+    assert_eq!(code(&wrong), Some(2));
+    assert!(stderr(&wrong).contains("expected voxel or deepmind"), "{}", stderr(&wrong));
+}
+
+#[test]
 fn tables_are_aligned_or_markdown() {
     expect![[r"
         case       class  status   Dice  HD95 mm  HD mm  ASSD mm  volume ml  reference ml
         ─────────  ─────  ──────  ─────  ───────  ─────  ───────  ─────────  ────────────
         p001_pred  LV     ok      0.814     1.50   1.90     0.57       0.56          0.76
+
+        Surface convention: voxel
     "]]
     .assert_eq(&stdout(&p001(&["--labels", "1=LV"])));
     assert!(stdout(&p001(&["--markdown"])).starts_with("| case      | class | status |"));
@@ -88,8 +127,8 @@ fn csv_has_one_line_per_metric() {
     assert_eq!(code(&output), Some(0), "{}", stderr(&output));
     let text = fs::read_to_string(&path).unwrap();
     let mut lines = text.lines();
-    assert_eq!(lines.next(), Some("case,slice,label,class,status,metric,value,unit"));
-    assert!(text.contains("\np001_pred,,1,1,ok,hausdorff95_mm,1.5,mm\n"), "{text}");
+    assert_eq!(lines.next(), Some("case,slice,label,class,status,metric,value,unit,convention"));
+    assert!(text.contains("\np001_pred,,1,1,ok,hausdorff95_mm,1.5,mm,voxel\n"), "{text}");
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! The surface of a mask, cut out of its bit plane by shifts.
 
-use super::planes::{Extent, Planes};
+use super::planes::{Extent, Planes, Searched};
 use crate::Mode;
 
 /// Surface voxels of one mask inside the box that holds both masks of the label.
@@ -15,20 +15,21 @@ pub(super) struct Border {
 }
 
 impl Border {
-    /// Returns the voxels of the mask that have a face neighbour outside it.
+    /// Returns the voxels of the mask that have a face neighbour outside it, or all voxels if
+    /// `planes` hold sets of points.
     ///
     /// Voxels beyond the image are outside every mask, so a voxel at its edge is on the surface.
     pub(super) fn of(planes: &Planes, bits: &[u64], label: usize, mode: Mode) -> Self {
         let Some(extent) = &planes.extents[label] else {
             return Self { shape: [0; 3], bits: Vec::new() };
         };
-        let shape = [extent.slices.len(), extent.rows.len(), extent.words.len()];
+        let shape = extent.shape();
+        if planes.searched == Searched::Everything {
+            return Self { shape, bits: bits.to_vec() };
+        }
         let mut border = Self { shape, bits: vec![0; shape.iter().product()] };
-        let outside = vec![0; shape[2]];
-        let row = |slice: usize, row: usize| {
-            let inside = extent.slices.contains(&slice) && extent.rows.contains(&row);
-            if inside { plane_row(planes, bits, label, [slice, row], extent) } else { &outside[..] }
-        };
+        let rows = Rows::new(planes, bits, label, extent);
+        let row = |slice: usize, row: usize| rows.at(slice, row);
         let targets = border.bits.chunks_exact_mut(shape[2]);
         let positions =
             extent.slices.clone().flat_map(|d| extent.rows.clone().map(move |h| (d, h)));
@@ -65,17 +66,33 @@ impl Border {
     }
 }
 
-/// Returns one row of a bit plane, cut to the words of the box.
-fn plane_row<'a>(
-    planes: &Planes,
-    bits: &'a [u64],
+/// The rows of one mask, cut to the words of its box, with rows of zeros all around.
+#[derive(Debug)]
+pub(super) struct Rows<'a> {
+    shape: [usize; 3],
+    labels: usize,
     label: usize,
-    [slice, row]: [usize; 2],
-    extent: &Extent,
-) -> &'a [u64] {
-    let [_, height, words] = planes.shape;
-    let start = ((slice * planes.extents.len() + label) * height + row) * words;
-    &bits[start + extent.words.start..start + extent.words.end]
+    bits: &'a [u64],
+    extent: &'a Extent,
+    outside: Vec<u64>,
+}
+
+impl<'a> Rows<'a> {
+    pub(super) fn new(planes: &Planes, bits: &'a [u64], label: usize, extent: &'a Extent) -> Self {
+        let (shape, labels) = (planes.shape, planes.extents.len());
+        Self { shape, labels, label, bits, extent, outside: vec![0; extent.words.len()] }
+    }
+
+    /// Returns the row at this place of the image, zeros if it lies outside the box.
+    pub(super) fn at(&self, slice: usize, row: usize) -> &[u64] {
+        let Extent { slices, rows, words } = self.extent;
+        if !slices.contains(&slice) || !rows.contains(&row) {
+            return &self.outside;
+        }
+        let [_, height, row_words] = self.shape;
+        let start = ((slice * self.labels + self.label) * height + row) * row_words;
+        &self.bits[start + words.start..start + words.end]
+    }
 }
 
 /// Writes the voxels of `row` that miss one of their six face neighbours.

@@ -9,8 +9,12 @@
 //!
 //! in `f64` and in this order, which gives the same last digit as `scipy.ndimage`. The fast search
 //! (bit planes, rows, cells) and the plain one (every pair) give the same bits.
+//!
+//! The same search serves two other sets of points: [`elements`], the pieces of a surface that runs
+//! between the voxels, and [`volume`], all voxels of the masks.
 
 mod border;
+mod elements;
 mod far;
 mod near;
 mod pair;
@@ -19,9 +23,14 @@ mod planes;
 mod reference;
 #[cfg(test)]
 mod tests;
+mod volume;
 
+pub(crate) use elements::ElementPair;
+pub use elements::{ElementDistances, element_distances};
 pub(crate) use pair::Pair;
 pub(crate) use planes::Planes;
+pub(crate) use volume::hausdorff_volume_mm;
+pub use volume::{VolumeDistances, volume_distances};
 
 use crate::evaluate::check;
 use crate::percentile::percentile;
@@ -95,7 +104,8 @@ impl SurfaceDistances {
     /// ```
     ///
     /// 0 or more, 0 is best. Equal to MedPy, MetricsReloaded and scipy. SimpleITK's filter
-    /// measures from all voxels of a mask instead of its surface: smaller or equal.
+    /// measures from all voxels of a mask instead of its surface: see
+    /// [`VolumeDistances::hausdorff_mm`](crate::VolumeDistances::hausdorff_mm).
     ///
     /// # Source
     ///

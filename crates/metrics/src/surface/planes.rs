@@ -25,6 +25,17 @@ pub(crate) struct Planes {
     pub(crate) confusion: Vec<Confusion>,
     /// Per label, the smallest box that holds both masks; `None` if both are empty.
     pub(super) extents: Vec<Option<Extent>>,
+    /// What distances are measured between.
+    pub(super) searched: Searched,
+}
+
+/// Which bits of a plane distances are measured between.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Searched {
+    /// The voxels with a face neighbour outside the mask.
+    Surface,
+    /// All of them.
+    Everything,
 }
 
 /// A box of slices, rows and words.
@@ -33,6 +44,13 @@ pub(super) struct Extent {
     pub(super) slices: Range<usize>,
     pub(super) rows: Range<usize>,
     pub(super) words: Range<usize>,
+}
+
+impl Extent {
+    /// Returns `[slices, rows, words]`.
+    pub(super) fn shape(&self) -> [usize; 3] {
+        [self.slices.len(), self.rows.len(), self.words.len()]
+    }
 }
 
 impl Planes {
@@ -53,6 +71,7 @@ impl Planes {
             reference: vec![0; depth * plane],
             confusion: Vec::new(),
             extents: Vec::new(),
+            searched: Searched::Surface,
         };
         let scans: Vec<SliceScan> = if plane == 0 {
             Vec::new()
@@ -67,6 +86,25 @@ impl Planes {
         };
         planes.merge(&scans, prediction.len() as u64, columns.count());
         planes
+    }
+
+    /// Returns two sets of points that are searched as they are, bits `[D, H, words]` of `shape`.
+    ///
+    /// `confusion` is that of the masks that the sets were made from.
+    pub(super) fn of_sets(
+        shape: [usize; 3],
+        [prediction, reference]: [Vec<u64>; 2],
+        confusion: Confusion,
+    ) -> Self {
+        let extent = Extent { slices: 0..shape[0], rows: 0..shape[1], words: 0..shape[2] };
+        Self {
+            shape,
+            prediction,
+            reference,
+            confusion: vec![confusion],
+            extents: vec![Some(extent)],
+            searched: Searched::Everything,
+        }
     }
 
     /// Sums the counts of all slices and joins their boxes.

@@ -41,8 +41,8 @@ fn surface(mask: &[bool], shape: [usize; 3], mode: Mode) -> Vec<[i32; 3]> {
         .collect()
 }
 
-/// Returns the distance from every voxel of `from` to the nearest of `to`.
-fn directed(from: &[[i32; 3]], to: &[[i32; 3]], [sd, sh, sw]: [f64; 3]) -> Vec<f64> {
+/// Returns the distance from every position of `from` to the nearest of `to`.
+pub(super) fn directed(from: &[[i32; 3]], to: &[[i32; 3]], [sd, sh, sw]: [f64; 3]) -> Vec<f64> {
     let distance = |a: &[i32; 3], b: &[i32; 3]| {
         let [dd, dh, dw] = [0, 1, 2].map(|axis| f64::from(a[axis] - b[axis]));
         ((dw * sw) * (dw * sw) + (dh * sh) * (dh * sh)) + (dd * sd) * (dd * sd)

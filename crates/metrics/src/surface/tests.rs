@@ -5,11 +5,11 @@ use crate::{Mode, evaluate};
 
 /// Two masks of one shape, with a spacing to measure them by.
 #[derive(Clone, Debug)]
-struct Case {
-    shape: [usize; 3],
-    spacing_mm: [f64; 3],
-    prediction: Vec<u8>,
-    reference: Vec<u8>,
+pub(super) struct Case {
+    pub(super) shape: [usize; 3],
+    pub(super) spacing_mm: [f64; 3],
+    pub(super) prediction: Vec<u8>,
+    pub(super) reference: Vec<u8>,
 }
 
 impl Case {
@@ -18,9 +18,13 @@ impl Case {
         surface_distances(&self.prediction, &self.reference, self.shape, 1, &options).unwrap()
     }
 
+    /// Prediction and reference.
+    pub(super) fn masks(&self) -> [Vec<bool>; 2] {
+        [&self.prediction, &self.reference].map(|map| map.iter().map(|&value| value == 1).collect())
+    }
+
     fn plain(&self, spacing_mm: [f64; 3], mode: Mode) -> Option<SurfaceDistances> {
-        let masks = [&self.prediction, &self.reference]
-            .map(|map| map.iter().map(|&value| value == 1).collect::<Vec<_>>());
+        let masks = self.masks();
         reference::surface_distances(&masks[0], &masks[1], self.shape, spacing_mm, mode)
     }
 
@@ -31,7 +35,7 @@ impl Case {
 }
 
 /// Bit for bit: `==` would take 0 and −0 for equal.
-fn bits(distances: &SurfaceDistances) -> (Vec<u64>, Vec<u64>) {
+pub(super) fn bits(distances: &SurfaceDistances) -> (Vec<u64>, Vec<u64>) {
     let bits = |values: &[f64]| values.iter().map(|value| value.to_bits()).collect();
     (bits(distances.prediction_to_reference_mm()), bits(distances.reference_to_prediction_mm()))
 }
@@ -68,7 +72,7 @@ fn spacing() -> impl Strategy<Value = [f64; 3]> {
 }
 
 /// Small volumes of every kind, and long ones in which the window does not reach.
-fn cases() -> impl Strategy<Value = Case> {
+pub(super) fn cases() -> impl Strategy<Value = Case> {
     let small = (1..6usize, 1..9usize, 1..150usize);
     let deep = (40..60usize, 1..3usize, 1..5usize);
     let tall = (1..3usize, 50..90usize, 1..5usize);
@@ -83,7 +87,7 @@ fn cases() -> impl Strategy<Value = Case> {
     })
 }
 
-fn slices() -> impl Strategy<Value = Case> {
+pub(super) fn slices() -> impl Strategy<Value = Case> {
     ((1..40usize, 1..150usize), spacing()).prop_flat_map(|((height, width), spacing_mm)| {
         let shape = [1, height, width];
         (mask(shape), mask(shape)).prop_map(move |(prediction, reference)| Case {

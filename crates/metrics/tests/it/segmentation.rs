@@ -1,82 +1,52 @@
-use duomo_metrics::{ClassResult, Mode, Options, Status, evaluate, evaluate_slices};
+//! Tools that take voxels for the surface: scipy, MedPy, MONAI and MetricsReloaded.
+
+use duomo_metrics::{ClassResult, Convention, Options, Status, evaluate_slices};
 use serde_json::Value;
 
-use crate::fixtures::{exists, read_json, read_mask, reversed};
-
-/// One case of the fixtures, loaded.
-struct Case {
-    id: String,
-    shape: [usize; 3],
-    spacing_mm: [f64; 3],
-    labels: Vec<u16>,
-    prediction: Vec<u16>,
-    reference: Vec<u16>,
-}
-
-impl Case {
-    fn read(case: &Value) -> Self {
-        let text = |key: &str| case[key].as_str().unwrap();
-        let number = |value: &Value| usize::try_from(value.as_u64()?).ok();
-        Self {
-            id: text("id").to_owned(),
-            shape: reversed(&case["shape_xyz"], number),
-            spacing_mm: reversed(&case["spacing_xyz"], Value::as_f64),
-            labels: serde_json::from_value(case["labels"].clone()).unwrap(),
-            prediction: read_mask(text("pred")),
-            reference: read_mask(text("ref")),
-        }
-    }
-
-    fn evaluate(&self, mode: Mode) -> Vec<ClassResult> {
-        let options = Options { mode, ..Options::new(self.spacing_mm) };
-        evaluate(&self.prediction, &self.reference, self.shape, &self.labels, &options).unwrap()
-    }
-}
+use crate::comparison::{assert_close, for_each_comparison};
+use crate::fixtures::{read_json, read_mask, reversed};
 
 #[test]
 fn small_cases_agree_with_tools_of_the_same_definition() {
-    let cases = read_json("cases.json");
-    let mut compared = 0;
-    for case in cases["cases"].as_array().unwrap() {
-        let loaded = Case::read(case);
-        let mode = match case["mode"].as_str().unwrap() {
-            "3d" => Mode::Volume,
-            "2d" => Mode::Slice,
-            "2d_per_slice" => continue,
-            mode => panic!("unknown mode {mode}"),
-        };
-        for result in loaded.evaluate(mode) {
-            let at = format!("{} label {}", loaded.id, result.label);
-            let expected = &case["results"][result.label.to_string()];
-            compare(&result, expected, &at);
-            compare_volumes(&result, &expected["counts"], &at);
-            compared += 1;
-        }
-    }
-    assert_eq!(compared, 37);
+    assert_eq!(compare_all("cases.json"), (44, 1242));
 }
 
 #[test]
-fn slices_agree_with_tools_of_the_same_definition() {
-    let cases = read_json("cases.json");
-    let cases = cases["cases"].as_array().unwrap();
+fn large_cases_agree_with_tools_of_the_same_definition() {
+    assert_eq!(compare_all("perf_cases.json"), (8, 152));
+}
+
+/// Returns the number of classes and of values compared.
+fn compare_all(file: &str) -> (usize, usize) {
+    let (mut classes, mut values) = (0, 0);
+    for_each_comparison(file, |comparison| {
+        let result = comparison.evaluate(Convention::Voxel);
+        values += compare(&result, comparison.expected, &comparison.at);
+        let counts = &comparison.expected["counts"];
+        // The fixtures have areas in place of the volumes of a slice that is not 1 mm thick.
+        let voxel_mm3: f64 = comparison.options.spacing_mm.iter().product();
+        if (counts["voxel_volume_mm3"].as_f64().unwrap() - voxel_mm3).abs() < 1e-9 {
+            values += compare_volumes(&result, counts, &comparison.at);
+        }
+        classes += 1;
+    });
+    (classes, values)
+}
+
+#[test]
+fn slices_are_the_same_in_one_call() {
+    let fixture = read_json("cases.json");
+    let cases = fixture["cases"].as_array().unwrap();
     let case = cases.iter().find(|case| case["mode"] == "2d_per_slice").unwrap();
-    let loaded = Case::read(case);
-    let options = Options::new(loaded.spacing_mm);
+    let mask = |side: &str| read_mask(case[side].as_str().unwrap());
+    let options = Options::new(reversed(&case["spacing_xyz"], Value::as_f64));
 
-    let slices = evaluate_slices(
-        &loaded.prediction,
-        &loaded.reference,
-        loaded.shape,
-        &loaded.labels,
-        &options,
-    );
+    let slices = evaluate_slices(&mask("pred"), &mask("ref"), [7, 44, 48], &[1], &options).unwrap();
 
-    let slices = slices.unwrap();
     let expected = case["results"]["1"]["slices"].as_array().unwrap();
     assert_eq!(slices.len(), expected.len());
     for (slice, (results, expected)) in slices.iter().zip(expected).enumerate() {
-        compare(&results[0], expected, &format!("{} slice {slice}", loaded.id));
+        compare(&results[0], expected, &format!("slice {slice}"));
     }
     let statuses: Vec<_> = slices.iter().map(|results| results[0].status).collect();
     for status in [Status::Ok, Status::Missed, Status::Spurious, Status::AbsentBoth] {
@@ -84,48 +54,29 @@ fn slices_agree_with_tools_of_the_same_definition() {
     }
 }
 
-#[test]
-fn large_cases_agree_with_tools_of_the_same_definition() {
-    let cases = read_json("perf_cases.json");
-    let mut compared = 0;
-    for case in cases["cases"].as_array().unwrap() {
-        // The masks of `perf_ct512` are too large for the tree; its values are kept for a bench.
-        if !exists(case["ref"].as_str().unwrap()) {
-            assert_eq!(case["id"], "perf_ct512");
-            continue;
-        }
-        let loaded = Case::read(case);
-        for result in loaded.evaluate(Mode::Volume) {
-            let at = format!("{} label {}", loaded.id, result.label);
-            let expected = &case["results"][result.label.to_string()];
-            compare(&result, expected, &at);
-            compare_volumes(&result, &expected["counts"], &at);
-            compared += 1;
-        }
-    }
-    assert_eq!(compared, 8);
-}
-
-/// Compares counts exactly, their ratios to the last digit and distances to 1e-9.
-fn compare(result: &ClassResult, expected: &Value, at: &str) {
+/// Compares counts exactly, their ratios to the last digit and distances to 1e-9; returns the
+/// number of values.
+fn compare(result: &ClassResult, expected: &Value, at: &str) -> usize {
     let counts = &expected["counts"];
     let count = |key: &str| counts[key].as_u64().unwrap();
     assert_eq!(result.counts.true_positives, count("tp"), "{at}");
     assert_eq!(result.counts.false_positives, count("fp"), "{at}");
     assert_eq!(result.counts.false_negatives, count("fn"), "{at}");
     assert_eq!(result.counts.true_negatives, count("tn"), "{at}");
-    for (name, found) in [
+    let ratios = [
         ("dice", result.dice),
         ("jaccard", result.jaccard),
         ("sensitivity", result.sensitivity),
         ("precision", result.precision),
         ("specificity", result.specificity),
-    ] {
+    ];
+    for (name, found) in ratios {
         assert_close(found, &counts[name], 1e-14, &format!("{at} {name}"));
     }
 
     let faces = &expected["grid_conn1"];
     assert_eq!(result.status == Status::Ok, !faces.is_null(), "{at}: {}", result.status);
+    let mut compared = 4 + ratios.len();
     for (found, tool, name, tolerance) in distances(result) {
         let values = match tool {
             "grid" => faces,
@@ -135,8 +86,10 @@ fn compare(result: &ClassResult, expected: &Value, at: &str) {
             assert_eq!(found, None, "{at} {name}");
         } else if !values.is_null() {
             assert_close(found, &values[name], tolerance, &format!("{at} {tool} {name}"));
+            compared += 1;
         }
     }
+    compared
 }
 
 /// Every distance of a result with the tools that define it the same way.
@@ -167,22 +120,11 @@ fn distances(result: &ClassResult) -> Vec<(Option<f64>, &'static str, &'static s
     ]
 }
 
-/// Volumes are compared where the fixture's voxel is that of the image.
-fn compare_volumes(result: &ClassResult, counts: &Value, at: &str) {
+/// Compares volumes; returns their number.
+fn compare_volumes(result: &ClassResult, counts: &Value, at: &str) -> usize {
     assert_close(Some(result.volume_reference_mm3), &counts["vol_ref_mm3"], 1e-13, at);
     assert_close(Some(result.volume_prediction_mm3), &counts["vol_pred_mm3"], 1e-13, at);
     let difference = &counts["vol_diff_mm3_pred_minus_ref"];
     assert_close(Some(result.volume_difference_mm3()), difference, 1e-11, at);
-}
-
-/// Compares to a relative tolerance; `None` stands for NaN.
-fn assert_close(found: Option<f64>, expected: &Value, tolerance: f64, at: &str) {
-    match found {
-        None => assert_eq!(expected, "nan", "{at}"),
-        Some(found) => {
-            let expected = expected.as_f64().unwrap_or_else(|| panic!("{at}: {expected}"));
-            let bound = tolerance * expected.abs();
-            assert!((found - expected).abs() <= bound, "{at}: {found} but expected {expected}");
-        }
-    }
+    3
 }

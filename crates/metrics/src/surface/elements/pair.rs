@@ -1,0 +1,68 @@
+//! The surface elements of both sides of one label, ready to be searched from either.
+
+use super::super::{Pair, Planes};
+use super::ElementDistances;
+use super::areas::areas;
+use super::grid::{Elements, shape};
+use crate::{Mode, Status};
+
+/// Surface elements of prediction and reference in one box.
+#[derive(Debug)]
+pub(crate) struct ElementPair {
+    pair: Pair,
+    mode: Mode,
+    prediction_codes: Vec<u8>,
+    reference_codes: Vec<u8>,
+}
+
+impl ElementPair {
+    /// Cuts out the elements of a label for searches with any of `spacings`; `None` if a side is
+    /// empty.
+    pub(crate) fn new(
+        planes: &Planes,
+        label: usize,
+        mode: Mode,
+        spacings: &[[f64; 3]],
+    ) -> Option<Self> {
+        let confusion = planes.confusion[label];
+        let extent = planes.extents[label].as_ref()?;
+        if Status::of(&confusion) != Status::Ok {
+            return None;
+        }
+        let (prediction, reference) = rayon::join(
+            || Elements::of(planes, &planes.prediction, label, mode),
+            || Elements::of(planes, &planes.reference, label, mode),
+        );
+        let sets = [prediction.bits, reference.bits];
+        let elements = Planes::of_sets(shape(extent, mode), sets, confusion);
+        Some(Self {
+            pair: Pair::new(&elements, 0, mode, spacings)?,
+            mode,
+            prediction_codes: prediction.codes,
+            reference_codes: reference.codes,
+        })
+    }
+
+    /// Returns the distances and areas of both directions, in the unit of `spacing`.
+    pub(crate) fn distances(&self, spacing: &[f64; 3]) -> ElementDistances {
+        let [depth, height, width] = *spacing;
+        let areas = areas(match self.mode {
+            Mode::Volume => *spacing,
+            // What separates two equal squares of pixels, one unit apart, stands upright on the
+            // contour that separates the pixels: its area is the contour's length.
+            Mode::Slice => [1.0, height, width],
+        });
+        let areas_of = |codes: &[u8]| codes.iter().map(|&code| areas[usize::from(code)]).collect();
+        ElementDistances {
+            distances: self.pair.distances(&[depth, height, width]),
+            prediction_areas: areas_of(&self.prediction_codes),
+            reference_areas: areas_of(&self.reference_codes),
+        }
+    }
+
+    /// Returns the Hausdorff distance in the unit of `spacing`; `hint` is what [`Self::distances`]
+    /// returned for any other.
+    pub(crate) fn hausdorff(&self, spacing: &[f64; 3], hint: &ElementDistances) -> f64 {
+        self.pair.hausdorff(spacing, &hint.distances)
+    }
+}
