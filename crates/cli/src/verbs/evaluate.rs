@@ -18,6 +18,7 @@ use crate::table::{Table, number};
 
 /// Arguments of `duomo evaluate`.
 #[derive(Debug, clap::Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub(crate) struct Arguments {
     /// Label map drawn by an expert, or a folder of them.
     #[arg(long, value_name = "PATH")]
