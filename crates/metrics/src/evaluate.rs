@@ -89,8 +89,8 @@ pub struct ClassResult {
     pub nsd: Vec<Option<f64>>,
     /// Hausdorff distance of the surfaces with a spacing of 1 along every axis.
     pub hausdorff_voxels: Option<f64>,
-    /// [`VolumeDistances::hausdorff_mm`](crate::VolumeDistances::hausdorff_mm), the same in every convention; also `None` without
-    /// [`Options::hausdorff_volume`].
+    /// [`VolumeDistances::hausdorff_mm`](crate::VolumeDistances::hausdorff_mm), the same in every
+    /// convention; also `None` without [`Options::hausdorff_volume`].
     pub hausdorff_volume_mm: Option<f64>,
     /// Volume of the class in the prediction, in cubic millimetres.
     pub volume_prediction_mm3: f64,

@@ -29,18 +29,21 @@ impl Border {
         }
         let mut border = Self { shape, bits: vec![0; shape.iter().product()] };
         let rows = Rows::new(planes, bits, label, extent);
-        let row = |slice: usize, row: usize| rows.at(slice, row);
         let targets = border.bits.chunks_exact_mut(shape[2]);
         let positions =
             extent.slices.clone().flat_map(|d| extent.rows.clone().map(move |h| (d, h)));
         for (target, (d, h)) in targets.zip(positions) {
-            let middle = row(d, h);
+            let middle = rows.at(d, h);
             let (front, back) = match mode {
-                Mode::Volume => (row(d.wrapping_sub(1), h), row(d + 1, h)),
+                Mode::Volume => (rows.at(d.wrapping_sub(1), h), rows.at(d + 1, h)),
                 // A mask is its own neighbour across slices: that direction never opens it.
                 Mode::Slice => (middle, middle),
             };
-            border_row(middle, [row(d, h.wrapping_sub(1)), row(d, h + 1), front, back], target);
+            border_row(
+                middle,
+                [rows.at(d, h.wrapping_sub(1)), rows.at(d, h + 1), front, back],
+                target,
+            );
         }
         border
     }

@@ -11,10 +11,11 @@
 //! 2. Inner voxels of `P` outside `R` that no voxel of `R` lies beyond along some axis. Their
 //!    neighbour in that direction is in `P` and farther from every voxel of `R`.
 //!
-//! What is left of `P` holds its whole surface, all it shares with the rest of `R`, and, unless all
-//! distances are 0, its farthest voxel: going from neighbour to neighbour as in 2, distances grow,
-//! so that the walk ends at a voxel that is left. With the same done to `R`, the distance of every
-//! voxel that is left to what is left of the other side is its distance to the whole of it.
+//! What is kept of `P` holds its whole surface, all it shares with what is kept of `R`, and, unless
+//! all distances are 0, its farthest voxel: going from neighbour to neighbour as in 2, distances
+//! grow, so that the walk ends at a voxel that is kept. With the same done to `R`, the distance of
+//! every voxel that is kept to what is kept of the other side is its distance to the whole of it.
+//! Rounding keeps the order of distances, so the rounded ones are those of a full search.
 
 use std::ops::Range;
 
@@ -49,9 +50,9 @@ pub struct VolumeDistances {
 /// # Examples
 ///
 /// ```
-/// use duomo_metrics::{Options, surface_distances, volume_distances};
+/// use duomo_metrics::{Options, volume_distances};
 ///
-/// // A bar around a smaller one: only its ends are outside, but all of the small one is inside.
+/// // A bar within a longer one, which sticks out by one voxel on one side and two on the other.
 /// let (prediction, reference) = ([0u8, 1, 1, 0, 0], [1, 1, 1, 1, 1]);
 /// let options = Options::new([1.0; 3]);
 /// let distances = volume_distances(&prediction, &reference, [1, 1, 5], 1, &options)?
@@ -114,8 +115,8 @@ pub(crate) fn hausdorff_volume_mm(
 /// Cuts out the voxels of both sides of a label that have to be searched.
 fn pair(planes: &Planes, label: usize, mode: Mode, spacing: &[f64; 3]) -> Option<Pair> {
     let extent = planes.extents[label].as_ref()?;
-    let left = voxels_to_search(planes, label, mode, extent);
-    Pair::new(&left, 0, mode, std::slice::from_ref(spacing))
+    let kept = voxels_to_search(planes, label, mode, extent);
+    Pair::new(&kept, 0, mode, std::slice::from_ref(spacing))
 }
 
 /// Returns the voxels of both masks without the two kinds that can be left out.
@@ -133,12 +134,12 @@ fn voxels_to_search(planes: &Planes, label: usize, mode: Mode, extent: &Extent) 
     let (prediction, reference) =
         rayon::join(|| side(&planes.prediction), || side(&planes.reference));
     let sets = [(&prediction, &reference), (&reference, &prediction)]
-        .map(|(side, other)| left_of(side, other, mode));
+        .map(|(side, other)| kept_of(side, other, mode));
     Planes::of_sets(extent.shape(), sets, planes.confusion[label])
 }
 
-/// Returns the voxels that are left of a mask; sides are given as `(all voxels, surface)`.
-fn left_of(
+/// Returns the voxels that are kept of a mask; sides are given as `(all voxels, surface)`.
+fn kept_of(
     (mask, surface): &(Border, Border),
     (other_mask, other_surface): &(Border, Border),
     mode: Mode,
@@ -234,7 +235,7 @@ mod tests {
         volume_distances(&case.prediction, &case.reference, case.shape, 1, &options).unwrap()
     }
 
-    /// A solid box and its mirror image with some voxels missing, so that masks have an inside.
+    /// Two full images with some voxels missing, so that masks have an inside.
     fn solids() -> impl Strategy<Value = Case> {
         (1..7usize, 1..9usize, 1..80usize, prop::collection::vec(any::<u16>(), 0..200)).prop_map(
             |(depth, height, width, holes)| {

@@ -17,8 +17,8 @@
 //! | 4: a path, its middle edge along `a` | four triangles | `¼·√(F[a]² + F[b]²) + ¼·√(F[a]² + F[c]²) + 4c` |
 //!
 //! `b` and `c` are the other two axes. Two of the polygons are not flat, so that their area
-//! depends on how they are cut into triangles; the table has the cuts of Google `DeepMind`'s
-//! surface-distance, which are the symmetric ones.
+//! depends on how they are cut into triangles; these are the areas that Google `DeepMind`'s
+//! surface-distance has for them.
 
 /// Distance between bits of a code whose corners are neighbours along `[d, h, w]`.
 const STRIDES: [u32; 3] = [4, 2, 1];
@@ -58,7 +58,7 @@ fn joined_with_first(corners: u8) -> u8 {
 fn area_of(corners: u8, faces: [f64; 3]) -> f64 {
     let [d, h, w] = faces;
     let triangle = (d * d + h * h + w * w).sqrt() / 8.0;
-    // Area of a face without its component along the axis: twice what cuts off an edge along it.
+    // Twice the area that cuts off an edge along the axis.
     let beside = [h.hypot(w), d.hypot(w), d.hypot(h)];
     let on_edge = [0, 1, 2].map(|axis| corners & opposite(corners, axis));
     let beside_edges = |skipped: u8| -> f64 {

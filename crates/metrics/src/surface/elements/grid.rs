@@ -8,7 +8,7 @@ use crate::Mode;
 ///
 /// The element at `[d, h, w]` lies between the voxels `d − 1` and `d` along every axis, counted
 /// from the corner of the label's box, so the grid has one position more than the box.
-#[derive(Debug, PartialEq)]
+#[derive(Debug)]
 pub(super) struct Elements {
     /// One bit per position, `[slices + 1, rows + 1, words + 1]`; one slice in 2D.
     pub(super) bits: Vec<u64>,

@@ -45,7 +45,7 @@ impl ElementPair {
 
     /// Returns the distances and areas of both directions, in the unit of `spacing`.
     pub(crate) fn distances(&self, spacing: &[f64; 3]) -> ElementDistances {
-        let [depth, height, width] = *spacing;
+        let [_, height, width] = *spacing;
         let areas = areas(match self.mode {
             Mode::Volume => *spacing,
             // What separates two equal squares of pixels, one unit apart, stands upright on the
@@ -54,7 +54,7 @@ impl ElementPair {
         });
         let areas_of = |codes: &[u8]| codes.iter().map(|&code| areas[usize::from(code)]).collect();
         ElementDistances {
-            distances: self.pair.distances(&[depth, height, width]),
+            distances: self.pair.distances(spacing),
             prediction_areas: areas_of(&self.prediction_codes),
             reference_areas: areas_of(&self.reference_codes),
         }
