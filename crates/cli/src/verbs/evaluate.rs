@@ -62,7 +62,7 @@ pub(crate) struct Arguments {
     /// Print the tables as Markdown.
     #[arg(long)]
     markdown: bool,
-    /// Write one picture per case and an overview, worst case first, into this folder.
+    /// Write one picture per case and an overview of the 40 worst, worst first, into this folder.
     #[arg(long, value_name = "DIR")]
     pictures: Option<PathBuf>,
     /// Image, or folder of images named like the label maps, to draw below them.
@@ -90,6 +90,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Outcome> {
             Ok((scores, row)) => {
                 cases.extend(scores);
                 rows.extend(row);
+                keep_worst(&mut rows);
             }
             Err(error) if arguments.reference.is_file() => {
                 return Err(error.context(format!("cannot evaluate case {}", pair.case)));
@@ -227,9 +228,17 @@ fn dice_of_classes(scores: &CaseScores) -> String {
     format!("Dice  {}", dice.collect::<Vec<_>>().join("  "))
 }
 
-/// All rows, worst mean Dice first; a row without one comes before.
-fn write_overview(folder: &Path, mut rows: Vec<Scored>) -> Result<()> {
+/// Rows of an overview: more than anyone looks at, few enough to hold while cases stream past.
+const OVERVIEW_ROWS: usize = 40;
+
+/// Sorts rows, worst mean Dice first, and drops what the overview does not show; a row without a
+/// Dice comes before all others.
+fn keep_worst(rows: &mut Vec<Scored>) {
     rows.sort_by(|(one, ..), (other, ..)| one.partial_cmp(other).unwrap_or(Ordering::Equal));
+    rows.truncate(OVERVIEW_ROWS);
+}
+
+fn write_overview(folder: &Path, rows: Vec<Scored>) -> Result<()> {
     let names = rows.iter().map(|(.., names)| names).max_by_key(|names| names.len());
     let names = names.cloned().unwrap_or_default();
     let rows: Vec<Row> = rows.into_iter().map(|(_, row, _)| row).collect();
@@ -241,4 +250,33 @@ fn write_overview(folder: &Path, mut rows: Vec<Scored>) -> Result<()> {
 
 fn save(path: &Path, picture: &image::RgbImage) -> Result<()> {
     console::write_file(path, &png(picture)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_overview_keeps_the_worst_cases() {
+        let mut rows = Vec::new();
+        for dice in (0..100).rev() {
+            let voxels = [0; 4];
+            let volumes = Volumes {
+                shape: [1, 2, 2],
+                spacing_mm: [1.0; 3],
+                reversed: [false; 2],
+                image: None,
+                reference: Some(&voxels),
+                prediction: &voxels,
+            };
+            let view = CaseView { caption: String::new(), score: String::new(), volumes, slice: 0 };
+            let dice = (dice != 50).then_some(f64::from(dice) / 100.0);
+            rows.push((dice, Row::draw(&view), Vec::new()));
+            keep_worst(&mut rows);
+        }
+
+        let kept: Vec<Option<f64>> = rows.iter().map(|(dice, ..)| *dice).collect();
+        assert_eq!(kept.len(), OVERVIEW_ROWS);
+        assert_eq!((kept[0], kept[1], kept[39]), (None, Some(0.0), Some(0.38)));
+    }
 }
