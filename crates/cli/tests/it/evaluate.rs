@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use duomo_data::{Geometry, write_labels};
+use duomo_data::{Geometry, write_image, write_labels};
 use expect_test::expect;
 
 use crate::{code, duomo, json, mask, stderr, stdout};
@@ -226,6 +226,33 @@ fn a_file_and_a_folder_are_wrong_usage_and_a_missing_file_is_bad_data() {
     let missing = evaluate(&file, &folder.path().join("b.nii.gz"), &[]);
     assert_eq!(code(&missing), Some(3));
     assert!(stderr(&missing).contains("b.nii.gz does not exist"), "{}", stderr(&missing));
+}
+
+#[test]
+fn what_cannot_be_compared_is_said_with_the_remedy() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    for name in ["empty", "full", "other"] {
+        fs::create_dir(path(name)).unwrap();
+    }
+    let (reference, larger, grey) =
+        (path("full/a.nii.gz"), path("other/b.nii.gz"), path("grey.nii.gz"));
+    write(&reference, 1, 0.0);
+    let grid = |shape| Geometry::from_spacing(shape, [5.0, 1.0, 1.0]);
+    write_labels(&larger, &grid([2, 4, 4]), &[1; 32]).unwrap();
+    write_image(&grey, &grid([1, 4, 4]), &[0.5; 16]).unwrap();
+
+    let refusals = [
+        (&reference, &larger, "prediction has 4×4×2 voxels but reference has 4×4×1; resample"),
+        (&reference, &grey, "0.5"),
+        (&path("full"), &path("empty"), "(1 files) and"),
+        (&path("full"), &path("other"), "name each prediction like its reference"),
+    ];
+    for (reference, prediction, sentence) in refusals {
+        let output = evaluate(reference, prediction, &[]);
+        assert_eq!(code(&output), Some(3), "{sentence}: {}", stderr(&output));
+        assert!(stderr(&output).contains(sentence), "{sentence}: {}", stderr(&output));
+    }
 }
 
 #[test]
