@@ -76,8 +76,8 @@ fn each_published(
     prefix: &str,
     mut check: impl FnMut(&str, &str) -> Result<()>,
 ) -> Result<()> {
-    let names = published.tensors.keys().filter(|name| name.starts_with(prefix));
-    names.map(|full_name| check(&full_name[prefix.len()..], full_name)).collect()
+    let mut names = published.tensors.keys().filter(|name| name.starts_with(prefix));
+    names.try_for_each(|full_name| check(&full_name[prefix.len()..], full_name))
 }
 
 /// The published network with its optimizer.
