@@ -298,6 +298,16 @@ fn reads_maps_that_are_views() -> Result<()> {
 }
 
 #[test]
+fn checks_labels_also_where_no_region_asks_for_them() {
+    let mut noise = Noise(11);
+    let features = noise.features((2, 4, 4, 3), DType::F32);
+    let of_one_slice = noise.labels((1, 8, 8), 3);
+    let unmasked = Reading { class_specific: false, ..Reading::default() };
+
+    assert!(class_affinity(&features, &features, &of_one_slice, 3, &unmasked).is_err());
+}
+
+#[test]
 fn says_what_is_wrong_with_its_arguments() -> Result<()> {
     let mut noise = Noise(10);
     let l = noise.features((2, 4, 4, 3), DType::F32);
@@ -322,8 +332,6 @@ fn says_what_is_wrong_with_its_arguments() -> Result<()> {
         true,
         "affinity: labels have shape [1, 8, 8] beside feature maps [2, 4, 4, channels], expected [2, H, W]",
     );
-    let unmasked = Reading { class_specific: false, ..Reading::default() };
-    assert!(class_affinity(&l, &l, &labels.narrow(0, 0, 1)?, 3, &unmasked).is_err());
     fails(
         &l,
         &labels.to_dtype(DType::U32)?,
