@@ -4,8 +4,8 @@ use rayon::prelude::*;
 
 use crate::confusion::{check_labels, check_lengths};
 use crate::distances::Distances;
-use crate::surface::{Planes, hausdorff_volume_mm};
-use crate::{Confusion, Convention, Error, Label, Status};
+use crate::surface::Planes;
+use crate::{Confusion, Convention, Error, Label, Status, VolumeDistances};
 
 /// Voxel edges that are taken for lengths in millimetres; beyond them squares may overflow.
 const SPACING_MM: std::ops::RangeInclusive<f64> = 1e-6..=1e6;
@@ -90,8 +90,8 @@ pub struct ClassResult {
     pub nsd: Vec<Option<f64>>,
     /// Hausdorff distance of the surfaces with a spacing of 1 along every axis.
     pub hausdorff_voxels: Option<f64>,
-    /// [`VolumeDistances::hausdorff_mm`](crate::VolumeDistances::hausdorff_mm), the same in every
-    /// convention; also `None` without [`Options::hausdorff_volume`].
+    /// [`VolumeDistances::hausdorff_mm`], the same in every convention; also `None` without
+    /// [`Options::hausdorff_volume`].
     pub hausdorff_volume_mm: Option<f64>,
     /// Volume of the class in the prediction, in cubic millimetres.
     pub volume_prediction_mm3: f64,
@@ -239,7 +239,7 @@ fn class_result(
     let distances = Distances::of(planes, index, options);
     let of = |metric: fn(&Distances) -> f64| distances.as_ref().map(metric);
     let nsd = |at: usize| distances.as_ref().map(|distances| distances.nsd[at]);
-    let hausdorff_volume_mm = || hausdorff_volume_mm(planes, index, options.mode, &spacing_mm);
+    let volumes = || VolumeDistances::of(planes, index, options.mode, &spacing_mm);
 
     let counts = planes.confusion[index];
     let voxel_mm3: f64 = spacing_mm.iter().product();
@@ -259,7 +259,11 @@ fn class_result(
         masd_mm: of(|distances| distances.masd_mm),
         nsd: (0..options.tolerances_mm.len()).map(nsd).collect(),
         hausdorff_voxels: of(|distances| distances.hausdorff_voxels),
-        hausdorff_volume_mm: options.hausdorff_volume.then(hausdorff_volume_mm).flatten(),
+        hausdorff_volume_mm: options
+            .hausdorff_volume
+            .then(volumes)
+            .flatten()
+            .map(|distances| distances.hausdorff_mm()),
         volume_prediction_mm3: counts.predicted() as f64 * voxel_mm3,
         volume_reference_mm3: counts.expected() as f64 * voxel_mm3,
         diagonal_mm: diagonal(shape, spacing_mm),

@@ -29,7 +29,6 @@ pub(crate) use elements::ElementPair;
 pub use elements::{ElementDistances, element_distances};
 pub(crate) use pair::Pair;
 pub(crate) use planes::Planes;
-pub(crate) use volume::hausdorff_volume_mm;
 pub use volume::{VolumeDistances, volume_distances};
 
 use crate::evaluate::check;

@@ -84,39 +84,23 @@ impl VolumeDistances {
         self.prediction_to_reference_mm.max(self.reference_to_prediction_mm)
     }
 
-    fn of(planes: &Planes, label: usize, mode: Mode, spacing: &[f64; 3]) -> Option<Self> {
+    /// Measures one label; `None` if a side is empty.
+    pub(crate) fn of(
+        planes: &Planes,
+        label: usize,
+        mode: Mode,
+        spacing: &[f64; 3],
+    ) -> Option<Self> {
+        let extent = planes.extents[label].as_ref()?;
+        let kept = voxels_to_search(planes, label, mode, extent);
         let SurfaceDistances { prediction_to_reference_mm, reference_to_prediction_mm } =
-            pair(planes, label, mode, spacing)?.distances(spacing);
+            Pair::new(&kept, 0, mode, std::slice::from_ref(spacing))?.distances(spacing);
         let largest = |distances: &[f64]| distances.iter().copied().fold(0.0, f64::max);
         Some(Self {
             prediction_to_reference_mm: largest(&prediction_to_reference_mm),
             reference_to_prediction_mm: largest(&reference_to_prediction_mm),
         })
     }
-}
-
-/// Returns [`VolumeDistances::hausdorff_mm`] of one label without the directions, which is faster:
-/// a query ends as soon as it cannot exceed the largest distance. `None` if a side is empty.
-pub(crate) fn hausdorff_volume_mm(
-    planes: &Planes,
-    label: usize,
-    mode: Mode,
-    spacing: &[f64; 3],
-) -> Option<f64> {
-    // Nothing is known of the distances, so the search starts from the first voxel of each side.
-    let first = || vec![0.0];
-    let start = SurfaceDistances {
-        prediction_to_reference_mm: first(),
-        reference_to_prediction_mm: first(),
-    };
-    Some(pair(planes, label, mode, spacing)?.hausdorff(spacing, &start))
-}
-
-/// Cuts out the voxels of both sides of a label that have to be searched.
-fn pair(planes: &Planes, label: usize, mode: Mode, spacing: &[f64; 3]) -> Option<Pair> {
-    let extent = planes.extents[label].as_ref()?;
-    let kept = voxels_to_search(planes, label, mode, extent);
-    Pair::new(&kept, 0, mode, std::slice::from_ref(spacing))
 }
 
 /// Returns the voxels of both masks without the two kinds that can be left out.
@@ -210,7 +194,6 @@ mod tests {
     use super::super::reference::directed;
     use super::super::tests::{Case, cases, slices};
     use super::*;
-    use crate::evaluate;
 
     /// The distances between all voxels, by definition.
     fn plain(case: &Case) -> Option<VolumeDistances> {
@@ -262,14 +245,6 @@ mod tests {
         #[test]
         fn are_those_of_every_pair_of_voxels(case in prop_oneof![cases(), solids()]) {
             prop_assert_eq!(fast(&case, Mode::Volume), plain(&case));
-        }
-
-        #[test]
-        fn the_larger_one_is_the_same_without_directions(case in prop_oneof![cases(), solids()]) {
-            let options = Options { hausdorff_volume: true, ..Options::new(case.spacing_mm) };
-            let results = evaluate(&case.prediction, &case.reference, case.shape, &[1], &options);
-            let found = results.unwrap()[0].hausdorff_volume_mm;
-            prop_assert_eq!(found, plain(&case).map(|distances| distances.hausdorff_mm()));
         }
 
         #[test]
