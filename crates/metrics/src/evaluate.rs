@@ -243,7 +243,7 @@ fn class_result(
         hausdorff_voxels: pair
             .as_ref()
             .zip(distances.as_ref())
-            .map(|(pair, distances)| pair.hausdorff(&in_voxels, distances)),
+            .map(|(pair, distances)| pair.hausdorff(&in_voxels, distances, &spacing_mm)),
         volume_prediction_mm3: counts.predicted() as f64 * voxel_mm3,
         volume_reference_mm3: counts.expected() as f64 * voxel_mm3,
         diagonal_mm: diagonal(shape, spacing_mm),

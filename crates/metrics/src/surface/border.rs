@@ -44,6 +44,11 @@ impl Border {
         border
     }
 
+    /// Returns the number of surface voxels.
+    pub(super) fn count(&self) -> usize {
+        self.bits.iter().map(|word| word.count_ones() as usize).sum()
+    }
+
     /// Visits the surface voxels of one slice as `(row, column)` in raster order.
     pub(super) fn for_each_in_slice(&self, slice: usize, mut visit: impl FnMut(usize, usize)) {
         let [_, rows, words] = self.shape;

@@ -11,7 +11,7 @@
 //! (bit planes, rows, cells) and the plain one (every pair) give the same bits.
 
 mod border;
-mod far;
+mod field;
 mod near;
 mod pair;
 mod planes;

@@ -1,0 +1,331 @@
+//! Distance from many voxels at once, at any distance, axis by axis.
+//!
+//! The window of [`near`](super::near) is quadratic in the distance, so queries that it does not
+//! reach come here. Three passes take one minimum each, over the target's columns, rows and slices:
+//!
+//! ```text
+//! A[d', h', w] = min { (dw·sw)²                 : w' in row (d', h') }
+//! B[d', h,  w] = min { A[d', h', w] + (dh·sh)²  : h' in slice d' }
+//! C[d,  h,  w] = min { B[d', h,  w] + (dd·sd)²  : d' }                 at the queries only
+//! ```
+//!
+//! Rounded addition is monotonic, so a minimum may be taken before it, and `C` has the bits of a
+//! search over every pair.
+//!
+//! The second pass need not try every row: the best row moves forward with `h`. For `h < k` and
+//! rows `a < b`, with `V[h, a] = A[a] + ((h − a)·sh)²`,
+//!
+//! ```text
+//! V[h, a] + V[k, b] = V[h, b] + V[k, a] − 2·sh²·(k − h)·(b − a)
+//! ```
+//!
+//! So if `b` is no worse than `a` at `h`, it is better at every `k > h`, by at least `2·sh²`: a row
+//! before the best one of `h` is of no use after `h`, nor is a later one before it. Rounding cannot
+//! change that while it stays below this gap, see [`ROUNDING`].
+
+use std::ops::Range;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use rayon::prelude::*;
+
+use super::border::Border;
+
+/// Columns that go through the passes together: one byte of a word.
+const LANES: usize = 8;
+
+/// The second pass skips rows if no `V` exceeds `sh²` times this. `V` is the result of at most four
+/// roundings, so the `V`s compared, four of them, are off by less than `16·2⁻⁵³·V`: at most
+/// `sh² / 2`.
+const ROUNDING: f64 = (1u64 << 48) as f64;
+
+/// A surface, planned for the three passes.
+#[derive(Debug)]
+pub(super) struct Field<'a> {
+    target: &'a Border,
+    /// From the first to the last slice that holds a voxel.
+    slices: Range<usize>,
+    /// Rows that hold a voxel, for each of `slices`.
+    rows: Vec<Vec<usize>>,
+    /// Squared lengths of whole steps along a row and across rows.
+    columns_squared: Vec<f64>,
+    rows_squared: Vec<f64>,
+    /// Squared lengths of steps across slices, from as far back as the box allows to as far ahead.
+    slices_squared: Vec<f64>,
+    /// Whether the best row of the second pass is known to move forward.
+    skips_rows: bool,
+}
+
+impl<'a> Field<'a> {
+    /// Plans the passes; `target` must hold a voxel.
+    pub(super) fn new(target: &'a Border, spacing: &[f64; 3]) -> Self {
+        let [depth, height, words] = target.shape;
+        let mut rows: Vec<Vec<usize>> = target
+            .bits
+            .chunks_exact(height * words)
+            .map(|slice| {
+                let rows = slice.chunks_exact(words).enumerate();
+                rows.filter(|(_, row)| row.iter().any(|&word| word != 0)).map(|(h, _)| h).collect()
+            })
+            .collect();
+        let first = rows.iter().position(|rows| !rows.is_empty()).expect("a target has a voxel");
+        let last = rows.iter().rposition(|rows| !rows.is_empty()).expect("a target has a voxel");
+        rows.truncate(last + 1);
+        rows.drain(..first);
+
+        let squared = |steps: usize, axis: usize| {
+            let length = steps as f64 * spacing[axis];
+            length * length
+        };
+        // A column of `B` is read in whole chunks, hence some steps more than the box has.
+        let steps = (0..2 * depth + LANES).map(|index| (index + 1).abs_diff(depth));
+        let longest = squared(words * 64, 2) + squared(height, 1);
+        Self {
+            target,
+            slices: first..last + 1,
+            rows,
+            columns_squared: (0..words * 64).map(|steps| squared(steps, 2)).collect(),
+            rows_squared: (0..height).map(|steps| squared(steps, 1)).collect(),
+            slices_squared: steps.map(|steps| squared(steps, 0)).collect(),
+            skips_rows: longest <= squared(1, 1) * ROUNDING,
+        }
+    }
+
+    /// Returns the squared distance to the target from every voxel set in `queries`, a bit plane
+    /// of the target's box, in raster order.
+    pub(super) fn nearest(&self, queries: &[u64]) -> Vec<f64> {
+        let (ranks, count) = ranks(queries);
+        // Blocks of columns are not contiguous in raster order, so all tasks share one list. Each
+        // value is written once and read after the last task: no order between tasks is needed.
+        let squared: Vec<AtomicU64> = (0..count).map(|_| AtomicU64::new(0)).collect();
+        (0..self.target.shape[2] * 64 / LANES).into_par_iter().for_each(|block| {
+            let block = Block::new(queries, self.target.shape, block);
+            if !block.rows.is_empty() {
+                let columns = self.second_pass(&block);
+                self.third_pass(&block, &columns, |index, bit, value| {
+                    let before = queries[index] & ((1 << bit) - 1);
+                    let rank = ranks[index] + before.count_ones() as usize;
+                    squared[rank].store(value.to_bits(), Ordering::Relaxed);
+                });
+            }
+        });
+        squared.into_iter().map(|bits| f64::from_bits(bits.into_inner())).collect()
+    }
+
+    /// Returns `A` of one row of the target, given by its words, for the columns of a block.
+    fn first_pass(&self, row: &[u64], block: &Block) -> [f64; LANES] {
+        let byte = row[block.word] >> block.shift & 0xff;
+        let first = block.word * 64 + block.shift;
+        let before = last_column(row, first);
+        let after = first_column(row, first + LANES);
+        let mut steps = [usize::MAX; LANES];
+        let mut nearest = before;
+        for (lane, steps) in steps.iter_mut().enumerate() {
+            if byte >> lane & 1 != 0 {
+                nearest = Some(first + lane);
+            }
+            *steps = nearest.map_or(usize::MAX, |column| first + lane - column);
+        }
+        nearest = after;
+        for (lane, steps) in steps.iter_mut().enumerate().rev() {
+            if byte >> lane & 1 != 0 {
+                nearest = Some(first + lane);
+            }
+            *steps = nearest.map_or(*steps, |column| (*steps).min(column - first - lane));
+        }
+        steps.map(|steps| self.columns_squared[steps])
+    }
+
+    /// Returns `B` for the rows of a block that hold a query: `[row, lane, slice]`, with the slices
+    /// of the target filled up to [`Field::depth`] by infinity.
+    fn second_pass(&self, block: &Block) -> Vec<f64> {
+        let [_, height, words] = self.target.shape;
+        let depth = self.depth();
+        let mut columns = vec![f64::INFINITY; block.rows.len() * LANES * depth];
+        let mut squared = Vec::new();
+        for (position, rows) in self.rows.iter().enumerate() {
+            let slice = (self.slices.start + position) * height;
+            squared.clear();
+            squared.extend(rows.iter().map(|row| {
+                let start = (slice + row) * words;
+                self.first_pass(&self.target.bits[start..start + words], block)
+            }));
+            if !rows.is_empty() {
+                let profile = Profile { field: self, rows, squared: &squared };
+                profile.lower(&block.rows, 0..rows.len(), &mut |row, best| {
+                    for (lane, best) in best.into_iter().enumerate() {
+                        columns[(row * LANES + lane) * depth + position] = best;
+                    }
+                });
+            }
+        }
+        columns
+    }
+
+    /// Passes `C` of every query of a block to `put`, with the query's word and bit.
+    fn third_pass(&self, block: &Block, columns: &[f64], mut put: impl FnMut(usize, usize, f64)) {
+        let [slices, height, words] = self.target.shape;
+        let depth = self.depth();
+        for (row, &h) in block.rows.iter().enumerate() {
+            for d in 0..slices {
+                let mut lanes = block.lanes[h * slices + d];
+                let first = slices + self.slices.start - d - 1;
+                while lanes != 0 {
+                    let lane = lanes.trailing_zeros() as usize;
+                    lanes &= lanes - 1;
+                    let column = &columns[(row * LANES + lane) * depth..][..depth];
+                    let value = smallest_sum(column, &self.slices_squared[first..first + depth]);
+                    put((d * height + h) * words + block.word, block.shift + lane, value);
+                }
+            }
+        }
+    }
+
+    /// Slices of the target, rounded up to whole chunks of the third pass.
+    fn depth(&self) -> usize {
+        self.rows.len().next_multiple_of(LANES)
+    }
+}
+
+/// The queries in [`LANES`] neighbouring columns.
+struct Block {
+    /// Word of a row that holds these columns, and the first of its bits that is theirs.
+    word: usize,
+    shift: usize,
+    /// Rows that hold a query.
+    rows: Vec<usize>,
+    /// Queries of one row and slice, `[row, slice]`.
+    lanes: Vec<u8>,
+}
+
+impl Block {
+    /// Gathers the queries of one block from a bit plane of `[slices, rows, words]`.
+    fn new(queries: &[u64], [slices, height, words]: [usize; 3], block: usize) -> Self {
+        let (word, byte) = (block * LANES / 64, block * LANES % 64 / 8);
+        let mut lanes = vec![0; slices * height];
+        for (index, row) in queries.chunks_exact(words).enumerate() {
+            lanes[index % height * slices + index / height] = row[word].to_le_bytes()[byte];
+        }
+        let rows = lanes.chunks_exact(slices).enumerate();
+        let rows = rows.filter(|(_, row)| row.iter().any(|&lanes| lanes != 0)).map(|(h, _)| h);
+        Self { word, shift: 8 * byte, rows: rows.collect(), lanes }
+    }
+}
+
+/// `A` of one slice of the target in one block of columns.
+struct Profile<'a> {
+    field: &'a Field<'a>,
+    /// Rows that hold a voxel of the target.
+    rows: &'a [usize],
+    /// `A` of each of them.
+    squared: &'a [[f64; LANES]],
+}
+
+impl Profile<'_> {
+    /// Passes `B` of each of the rows `wanted` to `put`, with the row's position in the block.
+    ///
+    /// Only the rows at `candidates` can be best for any of them.
+    fn lower(
+        &self,
+        wanted: &[usize],
+        candidates: Range<usize>,
+        put: &mut impl FnMut(usize, [f64; LANES]),
+    ) {
+        self.lower_part(wanted, 0..wanted.len(), candidates, put);
+    }
+
+    fn lower_part(
+        &self,
+        wanted: &[usize],
+        part: Range<usize>,
+        candidates: Range<usize>,
+        put: &mut impl FnMut(usize, [f64; LANES]),
+    ) {
+        if part.is_empty() {
+            return;
+        }
+        let middle = usize::midpoint(part.start, part.end);
+        let (best, at) = self.best(wanted[middle], candidates.clone());
+        put(middle, best);
+        let (before, after) = if self.field.skips_rows {
+            let first = at.iter().copied().fold(f64::INFINITY, f64::min) as usize;
+            let last = at.iter().copied().fold(0.0, f64::max) as usize;
+            (candidates.start..last + 1, first..candidates.end)
+        } else {
+            (candidates.clone(), candidates)
+        };
+        self.lower_part(wanted, part.start..middle, before, put);
+        self.lower_part(wanted, middle + 1..part.end, after, put);
+    }
+
+    /// Returns `B` of row `h` and the position of the row it comes from, as a float so that both
+    /// are chosen by the same vector instructions.
+    fn best(&self, h: usize, candidates: Range<usize>) -> ([f64; LANES], [f64; LANES]) {
+        let mut best = [f64::INFINITY; LANES];
+        let mut at = [candidates.start as f64; LANES];
+        let rows = self.rows[candidates.clone()].iter().zip(&self.squared[candidates.clone()]);
+        for ((row, squared), position) in rows.zip(candidates) {
+            let across = self.field.rows_squared[row.abs_diff(h)];
+            let position = position as f64;
+            for lane in 0..LANES {
+                let value = squared[lane] + across;
+                let better = value < best[lane];
+                best[lane] = if better { value } else { best[lane] };
+                at[lane] = if better { position } else { at[lane] };
+            }
+        }
+        (best, at)
+    }
+}
+
+/// Returns for every word how many bits are set before it, and how many are set in all.
+fn ranks(bits: &[u64]) -> (Vec<usize>, usize) {
+    let mut count = 0;
+    let rank = |word: &u64| {
+        let before = count;
+        count += word.count_ones() as usize;
+        before
+    };
+    (bits.iter().map(rank).collect(), count)
+}
+
+/// Returns the last column before `end` whose bit is set.
+fn last_column(row: &[u64], end: usize) -> Option<usize> {
+    let in_word = row.get(end / 64).map_or(0, |word| word & ((1 << (end % 64)) - 1));
+    if in_word != 0 {
+        return Some(end / 64 * 64 + in_word.ilog2() as usize);
+    }
+    let at = row[..end / 64].iter().rposition(|&word| word != 0)?;
+    Some(at * 64 + row[at].ilog2() as usize)
+}
+
+/// Returns the first column from `start` on whose bit is set.
+fn first_column(row: &[u64], start: usize) -> Option<usize> {
+    let in_word = row.get(start / 64)? & u64::MAX << (start % 64);
+    if in_word != 0 {
+        return Some(start / 64 * 64 + in_word.trailing_zeros() as usize);
+    }
+    let rest = &row[start / 64 + 1..];
+    let at = rest.iter().position(|&word| word != 0)?;
+    Some((start / 64 + 1 + at) * 64 + rest[at].trailing_zeros() as usize)
+}
+
+/// Returns the smallest sum of two values at the same place; both lists hold whole chunks.
+fn smallest_sum(a: &[f64], b: &[f64]) -> f64 {
+    let mut best = [f64::INFINITY; LANES];
+    for (a, b) in a.as_chunks::<LANES>().0.iter().zip(b.as_chunks::<LANES>().0) {
+        for lane in 0..LANES {
+            let sum = a[lane] + b[lane];
+            best[lane] = if sum < best[lane] { sum } else { best[lane] };
+        }
+    }
+    best.into_iter().fold(f64::INFINITY, f64::min)
+}
+
+/// Returns `((dw·sw)² + (dh·sh)²) + (dd·sd)²` for whole steps `[dd, dh, dw]`.
+pub(super) fn squared(steps: [f64; 3], spacing: &[f64; 3]) -> f64 {
+    let [d, h, w] = [0, 1, 2].map(|axis| {
+        let distance = steps[axis] * spacing[axis];
+        distance * distance
+    });
+    w + h + d
+}
