@@ -23,8 +23,10 @@ pub(crate) struct Case {
 impl Case {
     /// Reads a case of `tests/fixtures/metrics/perf_cases.json`.
     pub(crate) fn read(id: &str) -> Self {
-        let folder = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/fixtures/metrics"));
-        let text = std::fs::read(folder.join("perf_cases.json")).expect("the fixtures are in the tree");
+        let folder =
+            Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/fixtures/metrics"));
+        let text =
+            std::fs::read(folder.join("perf_cases.json")).expect("the fixtures are in the tree");
         let cases: Value = serde_json::from_slice(&text).expect("the fixtures are JSON");
         let cases = cases["cases"].as_array().expect("the fixtures list cases");
         let case = cases.iter().find(|case| case["id"] == id).expect("the case is listed");
@@ -115,7 +117,8 @@ fn paint(
     random: &mut Random,
     label: u8,
 ) {
-    let phases = [random.unit(), random.unit(), random.unit()].map(|unit| std::f64::consts::TAU * unit);
+    let phases =
+        [random.unit(), random.unit(), random.unit()].map(|unit| std::f64::consts::TAU * unit);
     let span = |axis: usize| {
         (centre[axis] - 1.2 * radii[axis]) as usize..(centre[axis] + 1.2 * radii[axis]) as usize
     };

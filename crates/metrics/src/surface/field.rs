@@ -33,6 +33,9 @@ use super::border::Border;
 /// Columns that go through the passes together: one byte of a word.
 const LANES: usize = 8;
 
+/// Blocks of [`LANES`] columns in a word.
+const BLOCKS: usize = 64 / LANES;
+
 /// The second pass skips rows if no `V` exceeds `sh²` times this. `V` is the result of at most four
 /// roundings, so the `V`s compared, four of them, are off by less than `16·2⁻⁵³·V`: at most
 /// `sh² / 2`.
@@ -90,31 +93,34 @@ impl<'a> Field<'a> {
         }
     }
 
+    /// Returns how many voxels the second pass visits at most: the slices of the target in full.
+    pub(super) fn work(target: &Border) -> usize {
+        let [_, rows, words] = target.shape;
+        let slices = target.bits.chunks_exact(rows * words);
+        slices.filter(|slice| slice.iter().any(|&word| word != 0)).count() * rows * words * 64
+    }
+
     /// Returns the squared distance to the target from every voxel set in `queries`, a bit plane
     /// of the target's box, in raster order.
     pub(super) fn nearest(&self, queries: &[u64]) -> Vec<f64> {
         let (ranks, count) = ranks(queries);
-        // Blocks of columns are not contiguous in raster order, so all tasks share one list. Each
+        // Columns of words are not contiguous in raster order, so all tasks share one list. Each
         // value is written once and read after the last task: no order between tasks is needed.
         let squared: Vec<AtomicU64> = (0..count).map(|_| AtomicU64::new(0)).collect();
-        (0..self.target.shape[2] * 64 / LANES).into_par_iter().for_each(|block| {
-            let block = Block::new(queries, self.target.shape, block);
-            if !block.rows.is_empty() {
-                let columns = self.second_pass(&block);
-                self.third_pass(&block, &columns, |index, bit, value| {
-                    let before = queries[index] & ((1 << bit) - 1);
-                    let rank = ranks[index] + before.count_ones() as usize;
-                    squared[rank].store(value.to_bits(), Ordering::Relaxed);
-                });
+        (0..self.target.shape[2]).into_par_iter().for_each(|word| {
+            let queries = Queries::new(queries, self.target.shape, word);
+            if !queries.rows.is_empty() {
+                let columns = self.second_pass(&queries);
+                self.third_pass(&queries, &columns, &ranks, &squared);
             }
         });
         squared.into_iter().map(|bits| f64::from_bits(bits.into_inner())).collect()
     }
 
-    /// Returns `A` of one row of the target, given by its words, for the columns of a block.
-    fn first_pass(&self, row: &[u64], block: &Block) -> [f64; LANES] {
-        let byte = row[block.word] >> block.shift & 0xff;
-        let first = block.word * 64 + block.shift;
+    /// Returns `A` of one row of the target, given by its words, for the block of columns that
+    /// starts at `first`.
+    fn first_pass(&self, row: &[u64], first: usize) -> [f64; LANES] {
+        let byte = row[first / 64] >> (first % 64) & 0xff;
         let before = last_column(row, first);
         let after = first_column(row, first + LANES);
         let mut steps = [usize::MAX; LANES];
@@ -135,49 +141,74 @@ impl<'a> Field<'a> {
         steps.map(|steps| self.columns_squared[steps])
     }
 
-    /// Returns `B` for the rows of a block that hold a query: `[row, lane, slice]`, with the slices
-    /// of the target filled up to [`Field::depth`] by infinity.
-    fn second_pass(&self, block: &Block) -> Vec<f64> {
-        let [_, height, words] = self.target.shape;
-        let depth = self.depth();
-        let mut columns = vec![f64::INFINITY; block.rows.len() * LANES * depth];
-        let mut squared = Vec::new();
-        for (position, rows) in self.rows.iter().enumerate() {
-            let slice = (self.slices.start + position) * height;
-            squared.clear();
-            squared.extend(rows.iter().map(|row| {
-                let start = (slice + row) * words;
-                self.first_pass(&self.target.bits[start..start + words], block)
-            }));
-            if !rows.is_empty() {
-                let profile = Profile { field: self, rows, squared: &squared };
-                profile.lower(&block.rows, 0..rows.len(), &mut |row, best| {
-                    for (lane, best) in best.into_iter().enumerate() {
-                        columns[(row * LANES + lane) * depth + position] = best;
-                    }
-                });
+    /// Returns `B` for the rows that hold a query: `[block, row, lane, slice]`, with the slices of
+    /// the target filled up to [`Field::depth`] by infinity.
+    fn second_pass(&self, queries: &Queries) -> Vec<f64> {
+        let block_len = queries.rows.len() * LANES * self.depth();
+        let mut columns = vec![f64::INFINITY; BLOCKS * block_len];
+        let blocks = columns.par_chunks_exact_mut(block_len).enumerate();
+        blocks.for_each(|(block, columns)| {
+            let wanted = queries.rows_of_block(block);
+            if !wanted.is_empty() {
+                self.second_pass_of_block(&wanted, queries.word * 64 + block * LANES, columns);
             }
-        }
+        });
         columns
     }
 
-    /// Passes `C` of every query of a block to `put`, with the query's word and bit.
-    fn third_pass(&self, block: &Block, columns: &[f64], mut put: impl FnMut(usize, usize, f64)) {
+    /// Writes `B` of the rows `wanted` for the block of columns that starts at `first`.
+    fn second_pass_of_block(&self, wanted: &[Wanted], first: usize, columns: &mut [f64]) {
+        let [_, height, words] = self.target.shape;
+        let depth = self.depth();
+        let mut squared = Vec::new();
+        for (slice, rows) in self.rows.iter().enumerate() {
+            if rows.is_empty() {
+                continue;
+            }
+            let start = (self.slices.start + slice) * height;
+            squared.clear();
+            squared.extend(rows.iter().map(|row| {
+                let row = &self.target.bits[(start + row) * words..][..words];
+                self.first_pass(row, first)
+            }));
+            let profile = Profile { field: self, rows, squared: &squared };
+            profile.lower(wanted, 0..rows.len(), &mut |position, best| {
+                for (lane, best) in best.into_iter().enumerate() {
+                    columns[(position * LANES + lane) * depth + slice] = best;
+                }
+            });
+        }
+    }
+
+    /// Writes `C` of every query of a column of words to its rank in `squared`.
+    fn third_pass(
+        &self,
+        queries: &Queries,
+        columns: &[f64],
+        ranks: &[usize],
+        squared: &[AtomicU64],
+    ) {
         let [slices, height, words] = self.target.shape;
         let depth = self.depth();
-        for (row, &h) in block.rows.iter().enumerate() {
+        queries.rows.par_iter().enumerate().for_each(|(row, &h)| {
             for d in 0..slices {
-                let mut lanes = block.lanes[h * slices + d];
-                let first = slices + self.slices.start - d - 1;
-                while lanes != 0 {
-                    let lane = lanes.trailing_zeros() as usize;
-                    lanes &= lanes - 1;
-                    let column = &columns[(row * LANES + lane) * depth..][..depth];
-                    let value = smallest_sum(column, &self.slices_squared[first..first + depth]);
-                    put((d * height + h) * words + block.word, block.shift + lane, value);
+                let mut bits = queries.bits[h * slices + d];
+                if bits == 0 {
+                    continue;
+                }
+                let mut rank = ranks[(d * height + h) * words + queries.word];
+                let across = &self.slices_squared[slices + self.slices.start - d - 1..][..depth];
+                while bits != 0 {
+                    let column = bits.trailing_zeros() as usize;
+                    bits &= bits - 1;
+                    let block = column / LANES * queries.rows.len();
+                    let start = ((block + row) * LANES + column % LANES) * depth;
+                    let value = smallest_sum(&columns[start..start + depth], across);
+                    squared[rank].store(value.to_bits(), Ordering::Relaxed);
+                    rank += 1;
                 }
             }
-        }
+        });
     }
 
     /// Slices of the target, rounded up to whole chunks of the third pass.
@@ -186,28 +217,52 @@ impl<'a> Field<'a> {
     }
 }
 
-/// The queries in [`LANES`] neighbouring columns.
-struct Block {
-    /// Word of a row that holds these columns, and the first of its bits that is theirs.
+/// The queries in one column of words.
+struct Queries {
+    /// Which word of a row.
     word: usize,
-    shift: usize,
     /// Rows that hold a query.
     rows: Vec<usize>,
-    /// Queries of one row and slice, `[row, slice]`.
-    lanes: Vec<u8>,
+    /// Queries of each row and slice of the box, `[row, slice]`.
+    bits: Vec<u64>,
+    /// Queries of each of `rows`, of all slices together.
+    seen: Vec<u64>,
 }
 
-impl Block {
-    /// Gathers the queries of one block from a bit plane of `[slices, rows, words]`.
-    fn new(queries: &[u64], [slices, height, words]: [usize; 3], block: usize) -> Self {
-        let (word, byte) = (block * LANES / 64, block * LANES % 64 / 8);
-        let mut lanes = vec![0; slices * height];
-        for (index, row) in queries.chunks_exact(words).enumerate() {
-            lanes[index % height * slices + index / height] = row[word].to_le_bytes()[byte];
+/// A row whose `B` is asked for.
+#[derive(Clone, Copy)]
+struct Wanted {
+    row: usize,
+    /// Position in the list of rows that hold a query.
+    position: usize,
+}
+
+impl Queries {
+    /// Gathers one column of words from a bit plane of `[slices, rows, words]`.
+    fn new(plane: &[u64], [slices, height, words]: [usize; 3], word: usize) -> Self {
+        let mut bits = vec![0; slices * height];
+        for (index, row) in plane.chunks_exact(words).enumerate() {
+            if row[word] != 0 {
+                bits[index % height * slices + index / height] = row[word];
+            }
         }
-        let rows = lanes.chunks_exact(slices).enumerate();
-        let rows = rows.filter(|(_, row)| row.iter().any(|&lanes| lanes != 0)).map(|(h, _)| h);
-        Self { word, shift: 8 * byte, rows: rows.collect(), lanes }
+        let (mut rows, mut seen) = (Vec::new(), Vec::new());
+        for (row, bits) in bits.chunks_exact(slices).enumerate() {
+            let all = bits.iter().fold(0, |all, bits| all | bits);
+            if all != 0 {
+                rows.push(row);
+                seen.push(all);
+            }
+        }
+        Self { word, rows, bits, seen }
+    }
+
+    /// Returns the rows that hold a query in one block of columns.
+    fn rows_of_block(&self, block: usize) -> Vec<Wanted> {
+        let rows = self.rows.iter().zip(&self.seen).enumerate();
+        rows.filter(|(_, (_, seen))| seen.to_le_bytes()[block] != 0)
+            .map(|(position, (&row, _))| Wanted { row, position })
+            .collect()
     }
 }
 
@@ -221,51 +276,38 @@ struct Profile<'a> {
 }
 
 impl Profile<'_> {
-    /// Passes `B` of each of the rows `wanted` to `put`, with the row's position in the block.
+    /// Passes `B` of each of the rows `wanted` to `put`, with the row's position.
     ///
     /// Only the rows at `candidates` can be best for any of them.
     fn lower(
         &self,
-        wanted: &[usize],
+        wanted: &[Wanted],
         candidates: Range<usize>,
         put: &mut impl FnMut(usize, [f64; LANES]),
     ) {
-        self.lower_part(wanted, 0..wanted.len(), candidates, put);
-    }
-
-    fn lower_part(
-        &self,
-        wanted: &[usize],
-        part: Range<usize>,
-        candidates: Range<usize>,
-        put: &mut impl FnMut(usize, [f64; LANES]),
-    ) {
-        if part.is_empty() {
+        let (before, rest) = wanted.split_at(wanted.len() / 2);
+        let Some((middle, after)) = rest.split_first() else {
             return;
-        }
-        let middle = usize::midpoint(part.start, part.end);
-        let (best, at) = self.best(wanted[middle], candidates.clone());
-        put(middle, best);
-        let (before, after) = if self.field.skips_rows {
-            let first = at.iter().copied().fold(f64::INFINITY, f64::min) as usize;
-            let last = at.iter().copied().fold(0.0, f64::max) as usize;
-            (candidates.start..last + 1, first..candidates.end)
-        } else {
-            (candidates.clone(), candidates)
         };
-        self.lower_part(wanted, part.start..middle, before, put);
-        self.lower_part(wanted, middle + 1..part.end, after, put);
+        let (best, at) = self.best(middle.row, candidates.clone());
+        put(middle.position, best);
+        let (mut first, mut last) = (candidates.start, candidates.end - 1);
+        if self.field.skips_rows {
+            (first, last) = at
+                .into_iter()
+                .fold((last, first), |(first, last), at| (first.min(at), last.max(at)));
+        }
+        self.lower(before, candidates.start..last + 1, put);
+        self.lower(after, first..candidates.end, put);
     }
 
-    /// Returns `B` of row `h` and the position of the row it comes from, as a float so that both
-    /// are chosen by the same vector instructions.
-    fn best(&self, h: usize, candidates: Range<usize>) -> ([f64; LANES], [f64; LANES]) {
+    /// Returns `B` of row `h`, and for each lane the position of the row that it comes from.
+    fn best(&self, h: usize, candidates: Range<usize>) -> ([f64; LANES], [usize; LANES]) {
         let mut best = [f64::INFINITY; LANES];
-        let mut at = [candidates.start as f64; LANES];
+        let mut at = [candidates.start; LANES];
         let rows = self.rows[candidates.clone()].iter().zip(&self.squared[candidates.clone()]);
         for ((row, squared), position) in rows.zip(candidates) {
             let across = self.field.rows_squared[row.abs_diff(h)];
-            let position = position as f64;
             for lane in 0..LANES {
                 let value = squared[lane] + across;
                 let better = value < best[lane];

@@ -73,22 +73,10 @@ impl Target {
         Self { bits, margins, rows: padded_rows, plane, blocks }
     }
 
-    /// Returns how many voxels of `queries` are out of reach of any window.
-    pub(super) fn beyond(&self, queries: &Border) -> usize {
-        let [_, rows, words] = queries.shape;
-        let rows_of_words = queries.bits.chunks_exact(words).enumerate();
-        let beyond = rows_of_words.map(|(row, row_words)| {
-            let start = self.blocks.row(row / rows, row % rows);
-            let reach = &self.blocks.reach[start..start + words];
-            let words = row_words.iter().zip(reach).filter(|(_, reach)| !**reach);
-            words.map(|(word, _)| word.count_ones() as usize).sum::<usize>()
-        });
-        beyond.sum()
-    }
-
     /// Returns whether a window around this voxel may hold any voxel of the surface.
     fn may_reach(&self, [d, h, w]: [usize; 3]) -> bool {
-        self.blocks.reach[self.blocks.row(d, h) + w / 64]
+        let [_, rows, words] = self.blocks.shape;
+        self.blocks.reach[(d / BLOCK * rows + h / BLOCK) * words + w / 64]
     }
 }
 
@@ -103,12 +91,6 @@ struct Blocks {
 }
 
 impl Blocks {
-    /// Returns the position of the first block of the row that holds this row of voxels.
-    fn row(&self, d: usize, h: usize) -> usize {
-        let [_, rows, words] = self.shape;
-        (d / BLOCK * rows + h / BLOCK) * words
-    }
-
     fn reaching(border: &Border, margins: Margins) -> Self {
         let [slices, rows, words] = border.shape;
         let shape = [slices.div_ceil(BLOCK), rows.div_ceil(BLOCK), words];

@@ -12,9 +12,11 @@ use crate::{Mode, Status};
 /// Never reached by a squared distance, so it never stops a search.
 const NO_FLOOR: f64 = -1.0;
 
-/// All queries go to the field if more than one in this many is beyond any window: the field has to
-/// be computed for those, and then it answers the others faster than a window does.
-const FIELD_SHARE: usize = 4;
+/// Queries that are tried before it is decided how to answer all of them.
+const SAMPLE: usize = 128;
+
+/// Work of a window that finds nothing, in voxels of a [`Field`]: about 500 ns against 2 ns.
+const WINDOW_WORK: usize = 256;
 
 /// Far more than the rounding of a distance and of a quotient of spacings.
 const STRETCH_SLACK: f64 = 1.0 + 1e-9;
@@ -79,11 +81,11 @@ impl Pair {
             (&self.prediction, &self.reference, &hint.prediction_to_reference_mm),
             (&self.reference, &self.prediction, &hint.reference_to_prediction_mm),
         ];
+        let window = self.window(spacing);
         let start = directions
             .iter()
-            .map(|(queries, target, hint)| farthest_by_hint(queries, target, spacing, hint))
+            .map(|(queries, target, hint)| farthest_by_hint(&queries.border, target, &window, hint))
             .fold(0.0, f64::max);
-        let window = self.window(spacing);
         let stretch = [0, 1, 2].map(|axis| spacing[axis] / hint_spacing[axis]);
         let stretch = stretch.into_iter().fold(0.0, f64::max) * STRETCH_SLACK;
         let largest = directions
@@ -105,7 +107,7 @@ impl Pair {
 /// Returns the distance of every voxel of `queries` to `target`, in raster order.
 fn directed(queries: &Side, target: &Side, window: &Window) -> Vec<f64> {
     let border = &queries.border;
-    let mut squared = if target.target.beyond(border) * FIELD_SHARE > border.count() {
+    let mut squared = if is_far(border, target, window) {
         Field::new(&target.border, window.spacing()).nearest(&border.bits)
     } else {
         windowed(border, target, window)
@@ -114,6 +116,20 @@ fn directed(queries: &Side, target: &Side, window: &Window) -> Vec<f64> {
         *value = value.sqrt();
     }
     squared
+}
+
+/// Returns whether so many queries are out of reach that a field is less work than their windows.
+///
+/// Both answers are exact: this decides how long they take, not what they are.
+fn is_far(queries: &Border, target: &Side, window: &Window) -> bool {
+    let count = queries.count();
+    let stride = count.div_ceil(SAMPLE);
+    let sample = (0..count).step_by(stride);
+    let tried = sample.len();
+    let missed = queries
+        .pick(sample)
+        .filter(|&voxel| !window.is_certain(window.nearest(&target.target, voxel, NO_FLOOR)));
+    missed.count() * count / tried * WINDOW_WORK > Field::work(&target.border)
 }
 
 /// Returns the squared distance of every voxel of `queries` to `target`, in raster order, from its
@@ -195,19 +211,17 @@ fn directed_maximum(
 }
 
 /// Returns the exact squared distance of the voxel for which `hint` is largest.
-fn farthest_by_hint(queries: &Side, target: &Side, spacing: &[f64; 3], hint: &[f64]) -> f64 {
+fn farthest_by_hint(queries: &Border, target: &Side, window: &Window, hint: &[f64]) -> f64 {
     let farthest = (0..hint.len()).max_by(|&a, &b| hint[a].total_cmp(&hint[b])).unwrap_or(0);
-    let (mut position, mut query) = (0, [0; 3]);
-    queries.border.for_each(|voxel| {
-        if position == farthest {
-            query = voxel;
-        }
-        position += 1;
-    });
+    let query = queries.pick([farthest]).next().expect("a hint has a value per query");
+    let near = window.nearest(&target.target, query, NO_FLOOR);
+    if window.is_certain(near) {
+        return near;
+    }
     let mut nearest = f64::INFINITY;
     target.border.for_each(|voxel| {
         let steps = [0, 1, 2].map(|axis| query[axis] as f64 - voxel[axis] as f64);
-        nearest = nearest.min(squared(steps, spacing));
+        nearest = nearest.min(squared(steps, window.spacing()));
     });
     nearest
 }
