@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use nifti::{NiftiObject as _, NiftiVolume as _, ReaderOptions};
+use nifti::{NiftiObject as _, ReaderOptions};
 use serde_json::Value;
 
 use crate::random::Random;
@@ -38,7 +38,10 @@ impl Case {
         };
         Self {
             name: id.trim_start_matches("perf_").to_owned(),
-            shape: axes.map(|axis| case["shape_xyz"][axis].as_u64().expect("a size") as usize),
+            shape: axes.map(|axis| {
+                let size = case["shape_xyz"][axis].as_u64().expect("a size");
+                usize::try_from(size).expect("a volume that fits into memory")
+            }),
             spacing_mm: axes.map(|axis| case["spacing_xyz"][axis].as_f64().expect("a length")),
             prediction: mask("pred"),
             reference: mask("ref"),
@@ -84,7 +87,7 @@ impl Case {
         };
         let noise = |share: f64| {
             let mut random = Random::new(1);
-            let voxel = |&label: &u8| if random.unit() < share { random.below(5) } else { label };
+            let voxel = |&label: &u8| if random.unit() < share { random.label() } else { label };
             self.prediction.iter().map(voxel).collect()
         };
         let other_label = |&label: &u8| if label == 0 { 0 } else { label % 4 + 1 };
@@ -119,6 +122,11 @@ fn paint(
 ) {
     let phases =
         [random.unit(), random.unit(), random.unit()].map(|unit| std::f64::consts::TAU * unit);
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "all organs lie well inside the volume"
+    )]
     let span = |axis: usize| {
         (centre[axis] - 1.2 * radii[axis]) as usize..(centre[axis] + 1.2 * radii[axis]) as usize
     };

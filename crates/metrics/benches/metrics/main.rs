@@ -21,7 +21,6 @@ const RUNS: std::ops::RangeInclusive<usize> = 3..=50;
 const ENOUGH_S: f64 = 2.0;
 
 /// What the command line says.
-#[derive(Default)]
 struct Arguments {
     /// Where arrays and results go.
     out: PathBuf,

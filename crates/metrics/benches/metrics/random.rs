@@ -14,9 +14,9 @@ impl Random {
         (self.next() >> 11) as f64 / (1u64 << 53) as f64
     }
 
-    /// Returns a whole number below `count`.
-    pub(crate) fn below(&mut self, count: u8) -> u8 {
-        (self.unit() * f64::from(count)) as u8
+    /// Returns a label of 0 to 4.
+    pub(crate) fn label(&mut self) -> u8 {
+        (self.next() >> 32).to_le_bytes()[0] % 5
     }
 
     fn next(&mut self) -> u64 {

@@ -289,34 +289,63 @@ impl Profile<'_> {
         let Some((middle, after)) = rest.split_first() else {
             return;
         };
-        let (best, at) = self.best(middle.row, candidates.clone());
-        put(middle.position, best);
         let (mut first, mut last) = (candidates.start, candidates.end - 1);
-        if self.field.skips_rows {
-            (first, last) = at
-                .into_iter()
-                .fold((last, first), |(first, last), at| (first.min(at), last.max(at)));
+        if self.field.skips_rows && wanted.len() > 1 {
+            let (best, at) = self.best_rows(middle.row, candidates.clone());
+            put(middle.position, best);
+            (first, last) = span(at);
+        } else {
+            put(middle.position, self.best(middle.row, candidates.clone()));
         }
         self.lower(before, candidates.start..last + 1, put);
         self.lower(after, first..candidates.end, put);
     }
 
-    /// Returns `B` of row `h`, and for each lane the position of the row that it comes from.
-    fn best(&self, h: usize, candidates: Range<usize>) -> ([f64; LANES], [usize; LANES]) {
+    /// Returns `B` of row `h`.
+    fn best(&self, h: usize, candidates: Range<usize>) -> [f64; LANES] {
         let mut best = [f64::INFINITY; LANES];
-        let mut at = [candidates.start; LANES];
-        let rows = self.rows[candidates.clone()].iter().zip(&self.squared[candidates.clone()]);
-        for ((row, squared), position) in rows.zip(candidates) {
-            let across = self.field.rows_squared[row.abs_diff(h)];
+        for position in candidates {
+            let across = self.field.rows_squared[self.rows[position].abs_diff(h)];
+            for (best, squared) in best.iter_mut().zip(&self.squared[position]) {
+                *best = smaller(squared + across, *best);
+            }
+        }
+        best
+    }
+
+    /// Returns `B` of row `h`, and for each lane the position of the row that it comes from: a
+    /// float, because that is chosen by the same vector instructions.
+    fn best_rows(&self, h: usize, candidates: Range<usize>) -> ([f64; LANES], [f64; LANES]) {
+        let mut best = [f64::INFINITY; LANES];
+        let mut at = [candidates.start as f64; LANES];
+        for position in candidates {
+            let across = self.field.rows_squared[self.rows[position].abs_diff(h)];
             for lane in 0..LANES {
-                let value = squared[lane] + across;
+                let value = self.squared[position][lane] + across;
                 let better = value < best[lane];
                 best[lane] = if better { value } else { best[lane] };
-                at[lane] = if better { position } else { at[lane] };
+                at[lane] = if better { position as f64 } else { at[lane] };
             }
         }
         (best, at)
     }
+}
+
+/// Returns the smallest and the largest of some positions.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "the values were positions before"
+)]
+fn span(at: [f64; LANES]) -> (usize, usize) {
+    let first = at.into_iter().fold(f64::INFINITY, f64::min);
+    let last = at.into_iter().fold(0.0, f64::max);
+    (first as usize, last as usize)
+}
+
+/// Returns the smaller of two numbers, neither of them NaN, by one vector instruction.
+fn smaller(a: f64, b: f64) -> f64 {
+    if a < b { a } else { b }
 }
 
 /// Returns for every word how many bits are set before it, and how many are set in all.
@@ -356,8 +385,7 @@ fn smallest_sum(a: &[f64], b: &[f64]) -> f64 {
     let mut best = [f64::INFINITY; LANES];
     for (a, b) in a.as_chunks::<LANES>().0.iter().zip(b.as_chunks::<LANES>().0) {
         for lane in 0..LANES {
-            let sum = a[lane] + b[lane];
-            best[lane] = if sum < best[lane] { sum } else { best[lane] };
+            best[lane] = smaller(a[lane] + b[lane], best[lane]);
         }
     }
     best.into_iter().fold(f64::INFINITY, f64::min)
