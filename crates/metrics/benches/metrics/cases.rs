@@ -68,8 +68,8 @@ impl Case {
         let mut random = Random::new(512);
         for ((centre, radii), label) in organs.into_iter().zip(1..) {
             paint(&mut case.reference, shape, centre, radii, &mut random, label);
-            let moved = centre.map(|position| position + 4.0 * random.unit() - 2.0);
-            paint(&mut case.prediction, shape, moved, radii, &mut random, label);
+            let shifted = centre.map(|position| position + 4.0 * random.unit() - 2.0);
+            paint(&mut case.prediction, shape, shifted, radii, &mut random, label);
             let island = [0, 1, 2].map(|axis| centre[axis] + [60.0, 90.0, 110.0][axis]);
             paint(&mut case.prediction, shape, island, [4.0; 3], &mut random, label);
         }
@@ -80,7 +80,7 @@ impl Case {
     pub(crate) fn spoiled(&self) -> Vec<Self> {
         let voxels = self.prediction.len();
         let [depth, height, width] = self.shape;
-        let with = |what: &str, prediction: Vec<u8>| Self {
+        let spoil = |what: &str, prediction: Vec<u8>| Self {
             name: format!("{} {what}", self.name),
             prediction,
             ..self.clone()
@@ -100,13 +100,13 @@ impl Case {
         let square = |at: usize| at / (height * width) + at / width % height + at % width;
         let checkers = (0..voxels).map(|at| [0, 1, 2, 3, 4][square(at) % 5]).collect();
         vec![
-            with("noise 5 %", noise(0.05)),
-            with("noise 50 %", noise(0.5)),
-            with("wrong labels", self.prediction.iter().map(other_label).collect()),
-            with("shifted far", moved),
-            with("far strays", strays),
-            with("whole image", vec![1; voxels]),
-            with("checkerboard", checkers),
+            spoil("noise 5 %", noise(0.05)),
+            spoil("noise 50 %", noise(0.5)),
+            spoil("wrong labels", self.prediction.iter().map(other_label).collect()),
+            spoil("shifted far", moved),
+            spoil("far strays", strays),
+            spoil("whole image", vec![1; voxels]),
+            spoil("checkerboard", checkers),
         ]
     }
 }

@@ -11,17 +11,6 @@
 //!
 //! Rounded addition is monotonic, so a minimum may be taken before it, and `C` has the bits of a
 //! search over every pair.
-//!
-//! The second pass need not try every row: the best row moves forward with `h`. For `h < k` and
-//! rows `a < b`, with `V[h, a] = A[a] + ((h − a)·sh)²`,
-//!
-//! ```text
-//! V[h, a] + V[k, b] = V[h, b] + V[k, a] − 2·sh²·(k − h)·(b − a)
-//! ```
-//!
-//! So if `b` is no worse than `a` at `h`, it is better at every `k > h`, by at least `2·sh²`: a row
-//! before the best one of `h` is of no use after `h`, nor is a later one before it. Rounding cannot
-//! change that while it stays below this gap, see [`ROUNDING`].
 
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -29,17 +18,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use rayon::prelude::*;
 
 use super::border::Border;
-
-/// Columns that go through the passes together: one byte of a word.
-const LANES: usize = 8;
+use super::profile::{LANES, Profile, Wanted, skips_rows, smaller};
 
 /// Blocks of [`LANES`] columns in a word.
 const BLOCKS: usize = 64 / LANES;
-
-/// The second pass skips rows if no `V` exceeds `sh²` times this. `V` is the result of at most four
-/// roundings, so the `V`s compared, four of them, are off by less than `16·2⁻⁵³·V`: at most
-/// `sh² / 2`.
-const ROUNDING: f64 = (1u64 << 48) as f64;
 
 /// A surface, planned for the three passes.
 #[derive(Debug)]
@@ -81,7 +63,6 @@ impl<'a> Field<'a> {
         };
         // A column of `B` is read in whole chunks, hence some steps more than the box has.
         let steps = (0..2 * depth + LANES).map(|index| (index + 1).abs_diff(depth));
-        let longest = squared(words * 64, 2) + squared(height, 1);
         Self {
             target,
             slices: first..last + 1,
@@ -89,7 +70,7 @@ impl<'a> Field<'a> {
             columns_squared: (0..words * 64).map(|steps| squared(steps, 2)).collect(),
             rows_squared: (0..height).map(|steps| squared(steps, 1)).collect(),
             slices_squared: steps.map(|steps| squared(steps, 0)).collect(),
-            skips_rows: longest <= squared(1, 1) * ROUNDING,
+            skips_rows: skips_rows(target.shape, spacing),
         }
     }
 
@@ -171,7 +152,12 @@ impl<'a> Field<'a> {
                 let row = &self.target.bits[(start + row) * words..][..words];
                 self.first_pass(row, first)
             }));
-            let profile = Profile { field: self, rows, squared: &squared };
+            let profile = Profile {
+                rows,
+                squared: &squared,
+                rows_squared: &self.rows_squared,
+                skips_rows: self.skips_rows,
+            };
             profile.lower(wanted, 0..rows.len(), &mut |position, best| {
                 for (lane, best) in best.into_iter().enumerate() {
                     columns[(position * LANES + lane) * depth + slice] = best;
@@ -229,14 +215,6 @@ struct Queries {
     seen: Vec<u64>,
 }
 
-/// A row whose `B` is asked for.
-#[derive(Clone, Copy)]
-struct Wanted {
-    row: usize,
-    /// Position in the list of rows that hold a query.
-    position: usize,
-}
-
 impl Queries {
     /// Gathers one column of words from a bit plane of `[slices, rows, words]`.
     fn new(plane: &[u64], [slices, height, words]: [usize; 3], word: usize) -> Self {
@@ -264,88 +242,6 @@ impl Queries {
             .map(|(position, (&row, _))| Wanted { row, position })
             .collect()
     }
-}
-
-/// `A` of one slice of the target in one block of columns.
-struct Profile<'a> {
-    field: &'a Field<'a>,
-    /// Rows that hold a voxel of the target.
-    rows: &'a [usize],
-    /// `A` of each of them.
-    squared: &'a [[f64; LANES]],
-}
-
-impl Profile<'_> {
-    /// Passes `B` of each of the rows `wanted` to `put`, with the row's position.
-    ///
-    /// Only the rows at `candidates` can be best for any of them.
-    fn lower(
-        &self,
-        wanted: &[Wanted],
-        candidates: Range<usize>,
-        put: &mut impl FnMut(usize, [f64; LANES]),
-    ) {
-        let (before, rest) = wanted.split_at(wanted.len() / 2);
-        let Some((middle, after)) = rest.split_first() else {
-            return;
-        };
-        let (mut first, mut last) = (candidates.start, candidates.end - 1);
-        if self.field.skips_rows && wanted.len() > 1 {
-            let (best, at) = self.best_rows(middle.row, candidates.clone());
-            put(middle.position, best);
-            (first, last) = span(at);
-        } else {
-            put(middle.position, self.best(middle.row, candidates.clone()));
-        }
-        self.lower(before, candidates.start..last + 1, put);
-        self.lower(after, first..candidates.end, put);
-    }
-
-    /// Returns `B` of row `h`.
-    fn best(&self, h: usize, candidates: Range<usize>) -> [f64; LANES] {
-        let mut best = [f64::INFINITY; LANES];
-        for position in candidates {
-            let across = self.field.rows_squared[self.rows[position].abs_diff(h)];
-            for (best, squared) in best.iter_mut().zip(&self.squared[position]) {
-                *best = smaller(squared + across, *best);
-            }
-        }
-        best
-    }
-
-    /// Returns `B` of row `h`, and for each lane the position of the row that it comes from: a
-    /// float, because that is chosen by the same vector instructions.
-    fn best_rows(&self, h: usize, candidates: Range<usize>) -> ([f64; LANES], [f64; LANES]) {
-        let mut best = [f64::INFINITY; LANES];
-        let mut at = [candidates.start as f64; LANES];
-        for position in candidates {
-            let across = self.field.rows_squared[self.rows[position].abs_diff(h)];
-            for lane in 0..LANES {
-                let value = self.squared[position][lane] + across;
-                let better = value < best[lane];
-                best[lane] = if better { value } else { best[lane] };
-                at[lane] = if better { position as f64 } else { at[lane] };
-            }
-        }
-        (best, at)
-    }
-}
-
-/// Returns the smallest and the largest of some positions.
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "the values were positions before"
-)]
-fn span(at: [f64; LANES]) -> (usize, usize) {
-    let first = at.into_iter().fold(f64::INFINITY, f64::min);
-    let last = at.into_iter().fold(0.0, f64::max);
-    (first as usize, last as usize)
-}
-
-/// Returns the smaller of two numbers, neither of them NaN, by one vector instruction.
-fn smaller(a: f64, b: f64) -> f64 {
-    if a < b { a } else { b }
 }
 
 /// Returns for every word how many bits are set before it, and how many are set in all.

@@ -8,13 +8,14 @@
 //! ```
 //!
 //! in `f64` and in this order, which gives the same last digit as `scipy.ndimage`. The fast search
-//! (bit planes, rows, cells) and the plain one (every pair) give the same bits.
+//! (bit planes, windows, a field) and the plain one (every pair) give the same bits.
 
 mod border;
 mod field;
 mod near;
 mod pair;
 mod planes;
+mod profile;
 #[cfg(test)]
 mod reference;
 #[cfg(test)]
