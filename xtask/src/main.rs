@@ -1,4 +1,4 @@
-//! Recipes for the source tree: `cargo xtask train-mscmr`, `test`, `ci`, `tidy`.
+//! Recipes for the source tree: `cargo xtask train-mscmr`, `test`, `ci`, `tidy`, `bench`.
 #![forbid(unsafe_code)]
 
 use std::path::{Path, PathBuf};
@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
+mod bench;
 mod ci;
 mod console;
 mod recipes;
@@ -31,6 +32,11 @@ enum Recipe {
     Ci,
     /// Check the rules that compilers do not know: layers, lengths, printing, equations.
     Tidy,
+    /// Time one part beside other tools; installs them under target/.
+    Bench {
+        #[arg(value_enum)]
+        what: bench::Bench,
+    },
 }
 
 #[derive(Debug, clap::Args)]
@@ -73,6 +79,7 @@ fn run(recipe: &Recipe) -> anyhow::Result<()> {
         Recipe::Test { extra } => ci::test(root, extra),
         Recipe::Ci => ci::run(root),
         Recipe::Tidy => tidy::run(root),
+        Recipe::Bench { what } => bench::run(root, *what),
     }
 }
 

@@ -50,13 +50,13 @@ impl Distances {
             Convention::Voxel => {
                 let pair = Pair::new(planes, index, options.mode, &spacings)?;
                 let distances = pair.distances(&spacings[0]);
-                let hausdorff_voxels = pair.hausdorff(&spacings[1], &distances);
+                let hausdorff_voxels = pair.hausdorff(&spacings[1], &distances, &spacings[0]);
                 Some(Self::between_voxels(&distances, hausdorff_voxels, options))
             }
             Convention::DeepMind => {
                 let pair = ElementPair::new(planes, index, options.mode, &spacings)?;
                 let distances = pair.distances(&spacings[0]);
-                let hausdorff_voxels = pair.hausdorff(&spacings[1], &distances);
+                let hausdorff_voxels = pair.hausdorff(&spacings[1], &distances, &spacings[0]);
                 Some(Self::between_elements(&distances, hausdorff_voxels, options))
             }
         }

@@ -48,6 +48,30 @@ impl Border {
         border
     }
 
+    /// Returns the number of surface voxels.
+    pub(super) fn count(&self) -> usize {
+        self.bits.iter().map(|word| word.count_ones() as usize).sum()
+    }
+
+    /// Returns the surface voxels at ascending positions in raster order, as `[slice, row, column]`.
+    pub(super) fn pick(
+        &self,
+        positions: impl IntoIterator<Item = usize>,
+    ) -> impl Iterator<Item = [usize; 3]> {
+        let [_, rows, words] = self.shape;
+        let (mut index, mut before) = (0, 0);
+        positions.into_iter().map(move |position| {
+            while position - before >= self.bits[index].count_ones() as usize {
+                before += self.bits[index].count_ones() as usize;
+                index += 1;
+            }
+            let word = self.bits[index];
+            let bits = (before..position).fold(word, |bits, _| bits & (bits - 1));
+            let column = index % words * 64 + bits.trailing_zeros() as usize;
+            [index / words / rows, index / words % rows, column]
+        })
+    }
+
     /// Visits the surface voxels of one slice as `(row, column)` in raster order.
     pub(super) fn for_each_in_slice(&self, slice: usize, mut visit: impl FnMut(usize, usize)) {
         let [_, rows, words] = self.shape;

@@ -8,17 +8,18 @@
 //! ```
 //!
 //! in `f64` and in this order, which gives the same last digit as `scipy.ndimage`. The fast search
-//! (bit planes, rows, cells) and the plain one (every pair) give the same bits.
+//! (bit planes, windows, a field) and the plain one (every pair) give the same bits.
 //!
 //! The same search serves two other sets of points: [`elements`], the pieces of a surface that runs
 //! between the voxels, and [`volume`], all voxels of the masks.
 
 mod border;
 mod elements;
-mod far;
+mod field;
 mod near;
 mod pair;
 mod planes;
+mod profile;
 #[cfg(test)]
 mod reference;
 #[cfg(test)]

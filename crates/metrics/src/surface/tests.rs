@@ -1,5 +1,7 @@
 use proptest::prelude::*;
 
+use super::border::Border;
+use super::field::Field;
 use super::*;
 use crate::{Mode, evaluate};
 
@@ -26,6 +28,21 @@ impl Case {
     fn plain(&self, spacing_mm: [f64; 3], mode: Mode) -> Option<SurfaceDistances> {
         let masks = self.masks();
         reference::surface_distances(&masks[0], &masks[1], self.shape, spacing_mm, mode)
+    }
+
+    /// Every distance by the field, in both directions; both sides must have a voxel.
+    fn by_field(&self) -> SurfaceDistances {
+        let planes = Planes::pack(&self.prediction, &self.reference, self.shape, &[1]);
+        let border = |bits: &[u64]| Border::of(&planes, bits, 0, Mode::Volume);
+        let (prediction, reference) = (border(&planes.prediction), border(&planes.reference));
+        let directed = |from: &Border, to: &Border| {
+            let squared = Field::new(to, &self.spacing_mm).nearest(&from.bits);
+            squared.into_iter().map(f64::sqrt).collect()
+        };
+        SurfaceDistances {
+            prediction_to_reference_mm: directed(&prediction, &reference),
+            reference_to_prediction_mm: directed(&reference, &prediction),
+        }
     }
 
     fn evaluate(&self, mode: Mode) -> crate::ClassResult {
@@ -99,6 +116,60 @@ pub(super) fn slices() -> impl Strategy<Value = Case> {
     })
 }
 
+/// Masks that are dense or spread out, in rows that end near the edge of a word.
+fn dense_cases() -> impl Strategy<Value = Case> {
+    let widths = prop_oneof![62..=66usize, Just(129)];
+    let shapes = (1..6usize, 1..8usize, widths).prop_map(|(d, h, w)| [d, h, w]);
+    (shapes, spacing()).prop_flat_map(|(shape, spacing_mm)| {
+        (dense_mask(shape), dense_mask(shape)).prop_map(move |(prediction, reference)| Case {
+            shape,
+            spacing_mm,
+            prediction,
+            reference,
+        })
+    })
+}
+
+/// Noise of some density, a checkerboard, one voxel or all of them; never empty.
+fn dense_mask(shape: [usize; 3]) -> impl Strategy<Value = Vec<u8>> {
+    let voxels: usize = shape.iter().product();
+    let [_, height, width] = shape;
+    let noise = |share: f64| {
+        let voxel = prop::bool::weighted(share).prop_map(u8::from);
+        (prop::collection::vec(voxel, voxels), 0..voxels).prop_map(|(mut mask, at)| {
+            mask[at] = 1;
+            mask
+        })
+    };
+    let parity = move |at: usize| (at / (height * width) + at / width % height + at % width) % 2;
+    let checkers = (0..voxels).map(|at| u8::from(parity(at) == 0)).collect::<Vec<_>>();
+    prop_oneof![
+        noise(0.02),
+        noise(0.3),
+        noise(0.5),
+        noise(0.95),
+        noise(0.0),
+        Just(checkers),
+        Just(vec![1; voxels]),
+    ]
+}
+
+/// Exchanges rows and columns of a mask.
+fn transposed(mask: &[u8], [depth, height, width]: [usize; 3]) -> Vec<u8> {
+    let positions = (0..depth).flat_map(|d| (0..width).map(move |w| (d, w)));
+    let voxels =
+        positions.flat_map(|(d, w)| (0..height).map(move |h| (d * height + h) * width + w));
+    voxels.map(|at| mask[at]).collect()
+}
+
+/// The bits of both directions in ascending order.
+fn sorted_bits(distances: &SurfaceDistances) -> (Vec<u64>, Vec<u64>) {
+    let (mut forward, mut backward) = bits(distances);
+    forward.sort_unstable();
+    backward.sort_unstable();
+    (forward, backward)
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(400))]
 
@@ -133,13 +204,56 @@ proptest! {
     }
 
     #[test]
+    fn the_field_has_the_bits_of_the_plain_search(case in prop_oneof![cases(), dense_cases()]) {
+        if let Some(plain) = case.plain(case.spacing_mm, Mode::Volume) {
+            prop_assert_eq!(bits(&case.by_field()), bits(&plain));
+        }
+    }
+
+    #[test]
+    fn dense_masks_have_the_bits_of_the_plain_search(case in dense_cases()) {
+        let fast = case.fast(case.spacing_mm, Mode::Volume).unwrap();
+        let plain = case.plain(case.spacing_mm, Mode::Volume).unwrap();
+        prop_assert_eq!(bits(&fast), bits(&plain));
+        let in_voxels = case.plain([1.0; 3], Mode::Volume).map(|plain| plain.hausdorff_mm());
+        prop_assert_eq!(case.evaluate(Mode::Volume).hausdorff_voxels, in_voxels);
+    }
+
+    #[test]
+    fn the_field_is_exact_where_rounding_forbids_to_skip_rows(case in dense_cases()) {
+        // The square of a column step swallows that of a row step.
+        let case = Case { spacing_mm: [0.3, 1e-6, 1e5], ..case };
+        let plain = case.plain(case.spacing_mm, Mode::Volume).unwrap();
+        prop_assert_eq!(bits(&case.by_field()), bits(&plain));
+    }
+
+    #[test]
     fn distances_scale_with_the_spacing(case in cases(), power in -3i32..4) {
         // Powers of two scale without rounding.
         let scale = 2f64.powi(power);
         let unit = case.fast(case.spacing_mm, Mode::Volume);
         let scaled = case.fast(case.spacing_mm.map(|edge| edge * scale), Mode::Volume);
-        let hausdorff = |distances: SurfaceDistances| distances.hausdorff_mm();
-        prop_assert_eq!(unit.map(|it| it.hausdorff_mm() * scale), scaled.map(hausdorff));
+        let multiplied = unit.map(|unit| SurfaceDistances {
+            prediction_to_reference_mm: unit.prediction_to_reference_mm.iter().map(|it| it * scale).collect(),
+            reference_to_prediction_mm: unit.reference_to_prediction_mm.iter().map(|it| it * scale).collect(),
+        });
+        prop_assert_eq!(multiplied.as_ref().map(bits), scaled.as_ref().map(bits));
+    }
+
+    #[test]
+    fn rows_and_columns_can_be_exchanged(case in prop_oneof![cases(), dense_cases()]) {
+        // Their squares are added first, and that sum has no order. Slices come last and do.
+        let [depth, height, width] = case.shape;
+        let [slices, rows, columns] = case.spacing_mm;
+        let turned = Case {
+            shape: [depth, width, height],
+            spacing_mm: [slices, columns, rows],
+            prediction: transposed(&case.prediction, case.shape),
+            reference: transposed(&case.reference, case.shape),
+        };
+        let straight = case.fast(case.spacing_mm, Mode::Volume);
+        let turned = turned.fast(turned.spacing_mm, Mode::Volume);
+        prop_assert_eq!(straight.as_ref().map(sorted_bits), turned.as_ref().map(sorted_bits));
     }
 
     #[test]
@@ -160,8 +274,8 @@ proptest! {
 }
 
 #[test]
-fn every_level_of_cells_finds_the_nearest_voxel() {
-    // Dust in two far corners of a large grid, so that all queries are far and cells are nested.
+fn far_dust_finds_the_nearest_voxel() {
+    // Dust in two far corners of a large grid: no window reaches from one to the other.
     let shape = [60, 70, 320];
     let voxels: usize = shape.iter().product();
     let mut case = Case {

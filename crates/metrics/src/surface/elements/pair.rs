@@ -61,8 +61,13 @@ impl ElementPair {
     }
 
     /// Returns the Hausdorff distance in the unit of `spacing`; `hint` is what [`Self::distances`]
-    /// returned for any other.
-    pub(crate) fn hausdorff(&self, spacing: &[f64; 3], hint: &ElementDistances) -> f64 {
-        self.pair.hausdorff(spacing, &hint.distances)
+    /// returned for `hint_spacing`.
+    pub(crate) fn hausdorff(
+        &self,
+        spacing: &[f64; 3],
+        hint: &ElementDistances,
+        hint_spacing: &[f64; 3],
+    ) -> f64 {
+        self.pair.hausdorff(spacing, &hint.distances, hint_spacing)
     }
 }

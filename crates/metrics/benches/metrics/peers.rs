@@ -1,0 +1,45 @@
+//! Other tools, timed by `scripts/bench_metrics_peers.py` on the same arrays.
+
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::{Value, json};
+
+use crate::cases::{Case, LABELS};
+
+/// What the script wrote.
+pub(crate) struct Peers {
+    pub(crate) json: Value,
+}
+
+impl Peers {
+    /// Writes the arrays to `folder` and runs the script there.
+    pub(crate) fn measure(python: &Path, folder: &Path, cases: &[Case]) -> Self {
+        let write = |name: &str, bytes: &[u8]| {
+            std::fs::write(folder.join(name), bytes).expect("the arrays can be written");
+        };
+        let mut listed = Vec::new();
+        for case in cases {
+            write(&format!("{}.prediction", case.name), &case.prediction);
+            write(&format!("{}.reference", case.name), &case.reference);
+            listed.push(json!({
+                "name": case.name, "shape": case.shape, "spacing_mm": case.spacing_mm, "labels": LABELS,
+            }));
+        }
+        write("cases.json", Value::from(listed).to_string().as_bytes());
+        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../../scripts/bench_metrics_peers.py");
+        let status = Command::new(python).arg(script).arg(folder).status();
+        assert!(status.is_ok_and(|status| status.success()), "{script} failed");
+        let text = std::fs::read(folder.join("peers.json")).expect("the script writes its results");
+        Self { json: serde_json::from_slice(&text).expect("the script writes JSON") }
+    }
+
+    /// Returns the seconds of each run of each tool for one case.
+    pub(crate) fn seconds(&self, case: &str) -> Vec<(&str, Vec<f64>)> {
+        let tools = self.json["seconds"][case].as_object().into_iter().flatten();
+        let runs = |runs: &Value| {
+            runs.as_array().into_iter().flatten().filter_map(Value::as_f64).collect()
+        };
+        tools.map(|(tool, seconds)| (tool.as_str(), runs(seconds))).collect()
+    }
+}
