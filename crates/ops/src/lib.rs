@@ -31,7 +31,7 @@ mod transposed_conv2d;
 
 pub use adam::{AdamOptions, adam_update};
 pub use add_skip::add_skip;
-pub use conv2d::{Conv2d, Padding, conv2d};
+pub use conv2d::{Conv2d, Padding, conv2d, conv2d_input_gradient, conv2d_kernel_gradient};
 pub use dropout::dropout;
 pub use max_pool2::max_pool2;
 pub use memory::keep_freed_memory;

@@ -5,7 +5,7 @@ use std::arch::x86_64 as x86;
 use std::sync::OnceLock;
 
 /// Lanes of the widest vector unit.
-const MOST_LANES: usize = 16;
+pub(crate) const MOST_LANES: usize = 16;
 
 /// A vector unit for `f32`.
 ///
@@ -16,6 +16,10 @@ pub(crate) trait Simd: Copy {
     const LANES: usize;
     /// Accumulators that fit in the registers beside what feeds them.
     const ROWS: usize;
+    /// Pairs of accumulators that fit in the registers beside what feeds them.
+    const PAIRS: usize;
+    /// Accumulators of which three times as many fit, a divisor of the lanes.
+    const OUTPUTS: usize;
     /// One register.
     type Vector: Copy;
 
@@ -146,6 +150,8 @@ pub(crate) struct Portable;
 impl Simd for Portable {
     const LANES: usize = 4;
     const ROWS: usize = 8;
+    const PAIRS: usize = 4;
+    const OUTPUTS: usize = 4;
     type Vector = [f32; 4];
 
     #[inline(always)]
@@ -197,6 +203,8 @@ pub(crate) struct Avx2;
 impl Simd for Avx2 {
     const LANES: usize = 8;
     const ROWS: usize = 12;
+    const PAIRS: usize = 6;
+    const OUTPUTS: usize = 4;
     type Vector = x86::__m256;
 
     #[inline(always)]
@@ -255,12 +263,21 @@ pub(crate) struct Avx512;
 impl Simd for Avx512 {
     const LANES: usize = 16;
     const ROWS: usize = 14;
+    const PAIRS: usize = 14;
+    const OUTPUTS: usize = 8;
     type Vector = x86::__m512;
 
     #[inline(always)]
     unsafe fn zero() -> Self::Vector {
         // SAFETY: the caller knows that the unit exists.
         unsafe { x86::_mm512_setzero_ps() }
+    }
+
+    #[inline(always)]
+    unsafe fn load_first(from: *const f32, count: usize) -> Self::Vector {
+        let mask = u16::try_from((1u32 << count) - 1).unwrap_or(u16::MAX);
+        // SAFETY: the caller knows that the unit exists and promises `count` numbers.
+        unsafe { x86::_mm512_maskz_loadu_ps(mask, from) }
     }
 
     #[inline(always)]

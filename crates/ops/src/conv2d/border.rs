@@ -86,7 +86,7 @@ impl Image<'_> {
 }
 
 /// The row or column inside the image that `position` shows.
-fn place(position: isize, size: usize, padding: Padding) -> Option<usize> {
+pub(super) fn place(position: isize, size: usize, padding: Padding) -> Option<usize> {
     match padding {
         Padding::Zero => usize::try_from(position).ok().filter(|&place| place < size),
         Padding::Symmetric => Some(mirrored(position, size)),

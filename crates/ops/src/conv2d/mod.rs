@@ -10,6 +10,7 @@
 //! `R`, `S` rows and columns of the kernel.
 
 mod border;
+mod choice;
 mod cpu;
 #[expect(
     clippy::inline_always,
@@ -29,9 +30,15 @@ mod tests;
     reason = "a call would cross the boundary of the vector unit's code"
 )]
 mod tile;
+#[expect(
+    clippy::inline_always,
+    reason = "a call would cross the boundary of the vector unit's code"
+)]
+mod winograd;
 
 use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor, bail};
 
+use self::choice::{Pass, takes_winograd};
 use crate::storage::binary;
 
 /// What lies outside the image.
@@ -84,6 +91,46 @@ pub struct Conv2d {
 /// ```
 pub fn conv2d(input: &Tensor, kernel: &Tensor, options: Conv2d) -> Result<Tensor> {
     input.contiguous()?.apply_op2(&kernel.contiguous()?, Forward(options))
+}
+
+/// Returns the gradient of [`conv2d`] with respect to its input.
+///
+/// # Shapes
+///
+/// - `gradient`: with respect to the output, `[B, H, W, K]`
+/// - `kernel`: `[K, R, S, C]`
+/// - result: `[B, H, W, C]`, carries no gradient itself
+///
+/// # Errors
+///
+/// Those of [`conv2d`].
+pub fn conv2d_input_gradient(
+    gradient: &Tensor,
+    kernel: &Tensor,
+    options: Conv2d,
+) -> Result<Tensor> {
+    gradient.contiguous()?.apply_op2_no_bwd(&kernel.contiguous()?, &BackwardInput(options))
+}
+
+/// Returns the gradient of [`conv2d`] with respect to a kernel of `sides` rows and columns.
+///
+/// # Shapes
+///
+/// - `gradient`: with respect to the output, `[B, H, W, K]`
+/// - `input`: `[B, H, W, C]`
+/// - result: `[K, R, S, C]`, carries no gradient itself
+///
+/// # Errors
+///
+/// Those of [`conv2d`].
+pub fn conv2d_kernel_gradient(
+    gradient: &Tensor,
+    input: &Tensor,
+    sides: (usize, usize),
+    options: Conv2d,
+) -> Result<Tensor> {
+    let backward = BackwardKernel(options, sides);
+    gradient.contiguous()?.apply_op2_no_bwd(&input.contiguous()?, &backward)
 }
 
 /// Sizes of one convolution, checked against each other.
@@ -160,7 +207,7 @@ impl CustomOp2 for Forward {
         let output = binary(
             self.name(),
             ((input, input_layout), (kernel, kernel_layout)),
-            |x, w| cpu::forward(x, w, &dims),
+            |x, w| forward(x, w, &dims),
             |x, w| reference::forward(x, w, &dims),
         )?;
         Ok((output, dims.output_shape()))
@@ -173,15 +220,14 @@ impl CustomOp2 for Forward {
         _output: &Tensor,
         gradient: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>)> {
-        let gradient = gradient.contiguous()?;
         let input_gradient = input
             .track_op()
-            .then(|| gradient.apply_op2_no_bwd(kernel, &BackwardInput(self.0)))
+            .then(|| conv2d_input_gradient(gradient, kernel, self.0))
             .transpose()?;
         let sides = (kernel.dim(1)?, kernel.dim(2)?);
         let kernel_gradient = kernel
             .track_op()
-            .then(|| gradient.apply_op2_no_bwd(input, &BackwardKernel(self.0, sides)))
+            .then(|| conv2d_kernel_gradient(gradient, input, sides, self.0))
             .transpose()?;
         Ok((input_gradient, kernel_gradient))
     }
@@ -207,7 +253,7 @@ impl CustomOp2 for BackwardInput {
         let output = binary(
             self.name(),
             ((gradient, gradient_layout), (kernel, kernel_layout)),
-            |g, w| cpu::backward_input(g, w, &dims),
+            |g, w| backward_input(g, w, &dims),
             |g, w| reference::backward_input(g, w, &dims),
         )?;
         Ok((output, dims.input_shape()))
@@ -239,9 +285,30 @@ impl CustomOp2 for BackwardKernel {
         let output = binary(
             self.name(),
             ((gradient, gradient_layout), (input, input_layout)),
-            |g, x| cpu::backward_kernel(g, x, &dims),
+            |g, x| backward_kernel(g, x, &dims),
             |g, x| reference::backward_kernel(g, x, &dims),
         )?;
         Ok((output, dims.kernel_shape()))
+    }
+}
+
+fn forward(input: &[f32], kernel: &[f32], dims: &Dims) -> Vec<f32> {
+    match takes_winograd(Pass::Forward, dims) {
+        true => winograd::forward(input, kernel, dims),
+        false => cpu::forward(input, kernel, dims),
+    }
+}
+
+fn backward_input(gradient: &[f32], kernel: &[f32], dims: &Dims) -> Vec<f32> {
+    match takes_winograd(Pass::BackwardInput, dims) {
+        true => winograd::backward_input(gradient, kernel, dims),
+        false => cpu::backward_input(gradient, kernel, dims),
+    }
+}
+
+fn backward_kernel(gradient: &[f32], input: &[f32], dims: &Dims) -> Vec<f32> {
+    match takes_winograd(Pass::BackwardKernel, dims) {
+        true => winograd::backward_kernel(gradient, input, dims),
+        false => cpu::backward_kernel(gradient, input, dims),
     }
 }

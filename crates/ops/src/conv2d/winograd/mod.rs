@@ -1,0 +1,97 @@
+//! Convolution with 3×3 kernels by Winograd's minimal filtering F(4×4, 3×3).
+//!
+//! Four by four outputs `Y` of one tile depend on six by six inputs `d`. With the matrices of
+//! `transforms`, [Lavin2016] Eqs. (8) and (12) read
+//!
+//! ```text
+//! Y = Aᵀ [ Σ_c (G g Gᵀ) ⊙ (Bᵀ d B) ] A        (W1)
+//! ```
+//!
+//! and need 36 products per channel in place of 144. For every one of the 36 points, the sum over
+//! channels is a matrix product of tiles × channels with channels × outputs.
+//!
+//! The gradient with respect to the input is Eq. (W1) itself, with the kernel turned and inputs and outputs
+//! exchanged. That with respect to the kernel is its transpose, summed over the tiles `t`:
+//!
+//! ```text
+//! ∂L/∂g = Gᵀ [ Σ_t (A ∂L/∂Y Aᵀ) ⊙ (Bᵀ d B) ] G        (W2)
+//! ```
+//!
+//! Every number is one sum in an order given by the shapes: the number of threads changes no bit.
+//!
+//! # Source
+//!
+//! [Lavin2016] A. Lavin, S. Gray, *Fast Algorithms for Convolutional Neural Networks*, CVPR 2016; other
+//! points (see `transforms`), Eq. (W2) and dilation are ours.
+
+mod convolve;
+mod gemm;
+mod grid;
+mod kernel_gradient;
+mod memory;
+mod outer;
+#[cfg(test)]
+mod tests;
+mod tiles;
+mod transforms;
+mod weights;
+
+use self::grid::Grid;
+
+use super::border::mirrored;
+use super::{Dims, Padding};
+
+/// Taps of a kernel.
+const TAPS: usize = 9;
+/// Rows (and columns) of the outputs of a tile.
+const OUTPUT_SIDE: usize = 4;
+/// Rows (and columns) of the inputs of a tile.
+const INPUT_SIDE: usize = 6;
+/// Rows (and columns) of the points of a tile.
+const POINT_SIDE: usize = 6;
+/// Points of a tile.
+const POINTS: usize = POINT_SIDE * POINT_SIDE;
+
+pub(super) fn forward(input: &[f32], kernel: &[f32], dims: &Dims) -> Vec<f32> {
+    let mut output = vec![0.0; dims.output_shape().elem_count()];
+    let grid = Grid::new(dims, dims.options.padding);
+    convolve::convolve(&grid, input, &weights::forward(kernel, dims), &mut output);
+    output
+}
+
+pub(super) fn backward_input(gradient: &[f32], kernel: &[f32], dims: &Dims) -> Vec<f32> {
+    // The gradients of what was mirrored belong to the pixels it mirrored.
+    let border = match dims.options.padding {
+        Padding::Zero => 0,
+        Padding::Symmetric => dims.options.dilation,
+    };
+    let grid = Grid::with_border(dims, Padding::Zero, border);
+    let mut input_gradient = vec![0.0; grid.target_pixels() * dims.channels];
+    let taps = weights::backward(kernel, dims);
+    convolve::convolve(&grid, gradient, &taps, &mut input_gradient);
+    match dims.options.padding {
+        Padding::Zero => input_gradient,
+        Padding::Symmetric => fold(&input_gradient, border, dims),
+    }
+}
+
+/// Adds the border's numbers to the pixels that the border mirrors.
+fn fold(bordered: &[f32], border: usize, dims: &Dims) -> Vec<f32> {
+    let (height, width) = (dims.height + 2 * border, dims.width + 2 * border);
+    let inside = |position: usize, size: usize| {
+        mirrored(position.cast_signed() - border.cast_signed(), size)
+    };
+    let mut folded = vec![0.0; dims.input_shape().elem_count()];
+    for (index, pixel) in bordered.chunks_exact(dims.channels).enumerate() {
+        let (y, x) = (index / width % height, index % width);
+        let image = index / (width * height);
+        let row = image * dims.height + inside(y, dims.height);
+        let target = (row * dims.width + inside(x, dims.width)) * dims.channels;
+        folded[target..].iter_mut().zip(pixel).for_each(|(sum, g)| *sum += g);
+    }
+    folded
+}
+
+pub(super) fn backward_kernel(gradient: &[f32], input: &[f32], dims: &Dims) -> Vec<f32> {
+    kernel_gradient::backward_kernel(gradient, input, dims)
+}

@@ -1,0 +1,107 @@
+//! From images to transformed tiles.
+
+use std::ops::Range;
+
+use super::grid::{Grid, Tile};
+use super::memory::Planes;
+use super::transforms::{Gradient, Input, Transform, both_sides};
+use super::{INPUT_SIDE, OUTPUT_SIDE, POINT_SIDE, POINTS};
+use crate::simd::Simd;
+
+/// Some tiles of a batch, and some of its channels.
+pub(super) struct Tiles<'a> {
+    pub(super) grid: &'a Grid,
+    pub(super) tiles: Range<usize>,
+    /// `[pixels of the grid, all_channels]`
+    pub(super) values: &'a [f32],
+    pub(super) all_channels: usize,
+    pub(super) channels: Range<usize>,
+    /// What lies outside the image, at least `channels.len()` zeros.
+    pub(super) zeros: &'a [f32],
+}
+
+impl Tiles<'_> {
+    /// Writes `Bᵀ d B` of the pixels that each tile reads.
+    #[inline(always)]
+    pub(super) fn transform_inputs<S: Simd>(&self, planes: Planes, to: &mut [f32]) {
+        let pixels = |tile| self.grid.read(tile);
+        self.transform::<S, Input, INPUT_SIDE>(self.grid.source_pixels(), pixels, planes, to);
+    }
+
+    /// Writes `A d Aᵀ` of the pixels that each tile writes.
+    #[inline(always)]
+    pub(super) fn transform_gradients<S: Simd>(&self, planes: Planes, to: &mut [f32]) {
+        let pixels = |tile| self.grid.written(tile);
+        self.transform::<S, Gradient, OUTPUT_SIDE>(self.grid.target_pixels(), pixels, planes, to);
+    }
+
+    #[inline(always)]
+    fn transform<S: Simd, T: Transform<SIDE, POINT_SIDE>, const SIDE: usize>(
+        &self,
+        pixels_in_all: usize,
+        pixels: impl Fn(Tile) -> [[Option<usize>; SIDE]; SIDE],
+        planes: Planes,
+        to: &mut [f32],
+    ) {
+        let count = self.channels.len();
+        assert_eq!(self.values.len(), pixels_in_all * self.all_channels, "the pixels are there");
+        assert!(self.channels.end <= self.all_channels, "the channels are there");
+        assert!(count <= self.zeros.len(), "there is a pixel outside");
+        assert!(planes.len() <= to.len() && self.tiles.len() <= planes.rows, "tiles have room");
+        assert!(count.div_ceil(S::LANES) <= planes.blocks, "channels have room");
+        for (t, tile) in self.tiles.clone().enumerate() {
+            let mut sources = [[self.zeros.as_ptr(); SIDE]; SIDE];
+            for (sources, pixels) in sources.iter_mut().zip(pixels(self.grid.tile(tile))) {
+                for (source, pixel) in sources.iter_mut().zip(pixels) {
+                    if let Some(pixel) = pixel {
+                        let start = pixel * self.all_channels + self.channels.start;
+                        // SAFETY: the pixels of the grid's tiles are there.
+                        *source = unsafe { self.values.as_ptr().add(start) };
+                    }
+                }
+            }
+            for first in (0..count).step_by(S::LANES) {
+                let place = first / S::LANES * planes.block() + t * S::LANES;
+                // SAFETY: `Work::run` runs where the unit exists; every source is valid for `count`
+                // numbers, and the planes hold this place at every point.
+                unsafe {
+                    let to = to.as_mut_ptr().add(place);
+                    transform_vector::<S, T, SIDE>(&sources, first..count, to, planes.point());
+                }
+            }
+        }
+    }
+}
+
+/// Transforms one vector of channels: the first of `channels`, or all if there are fewer.
+///
+/// # Safety
+///
+/// The unit exists, the sources are valid for `channels`, and `to` for a vector at each of the points,
+/// `step` numbers apart.
+#[inline(always)]
+unsafe fn transform_vector<S: Simd, T: Transform<SIDE, POINT_SIDE>, const SIDE: usize>(
+    sources: &[[*const f32; SIDE]; SIDE],
+    channels: Range<usize>,
+    to: *mut f32,
+    step: usize,
+) {
+    // SAFETY: by the contract of this function.
+    unsafe {
+        let mut x = [[S::zero(); SIDE]; SIDE];
+        for i in 0..SIDE {
+            for j in 0..SIDE {
+                let from = sources[i][j].add(channels.start);
+                x[i][j] = if channels.len() < S::LANES {
+                    S::load_first(from, channels.len())
+                } else {
+                    S::load(from)
+                };
+            }
+        }
+        let points = both_sides::<S, T, SIDE, POINT_SIDE>(&x);
+        for point in 0..POINTS {
+            S::store(to.add(point * step), points[point / POINT_SIDE][point % POINT_SIDE]);
+        }
+    }
+}
