@@ -141,7 +141,7 @@ impl Work for Block<'_> {
         assert_eq!(weights.planes.lanes, S::LANES, "kernels are packed for the unit that runs");
         let inputs = Tiles {
             grid: self.images.grid,
-            tiles: self.tiles.clone(),
+            range: self.tiles.clone(),
             values: self.images.source,
             all_channels: self.images.channels,
             channels: weights.depth.clone(),

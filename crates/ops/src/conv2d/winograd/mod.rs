@@ -52,6 +52,11 @@ const POINT_SIDE: usize = 6;
 /// Points of a tile.
 const POINTS: usize = POINT_SIDE * POINT_SIDE;
 
+/// Products that one channel of one output takes.
+pub(super) fn products(dims: &Dims) -> usize {
+    POINTS * Grid::new(dims, dims.options.padding).count()
+}
+
 pub(super) fn forward(input: &[f32], kernel: &[f32], dims: &Dims) -> Vec<f32> {
     let mut output = vec![0.0; dims.output_shape().elem_count()];
     let grid = Grid::new(dims, dims.options.padding);

@@ -21,15 +21,14 @@ impl Peer {
         Self::start(name, command.arg("serve").env("DUOMO_CONV2D", name))
     }
 
-    /// PyTorch, if `scripts/install-torch.sh` has installed it.
-    pub(crate) fn torch() -> Result<Option<Self>> {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-        let python = root.join("target/torch/bin/python");
-        if !python.exists() {
+    /// PyTorch, if `python` can import it.
+    pub(crate) fn torch(python: &str) -> Result<Option<Self>> {
+        let mut probe = Command::new(python);
+        if !probe.args(["-c", "import torch"]).stderr(Stdio::null()).status()?.success() {
             return Ok(None);
         }
-        Self::start("torch", Command::new(python).arg(root.join("scripts/torch_conv2d.py")))
-            .map(Some)
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../scripts/bench_ops_torch.py");
+        Self::start("torch", Command::new(python).arg(script)).map(Some)
     }
 
     fn start(name: &'static str, command: &mut Command) -> Result<Self> {

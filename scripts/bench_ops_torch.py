@@ -1,4 +1,4 @@
-"""Times 3x3 convolutions in PyTorch, channels last: the peer of crates/ops/benches/conv2d.
+"""Times 3x3 convolutions in PyTorch, channels last: the peer of crates/ops/benches/ops.
 
 Reads lines "pass batch channels side outputs dilation" and answers each with seconds.
 """
