@@ -8,8 +8,6 @@ import time
 
 import torch
 
-torch.set_num_threads(2)
-
 
 def seconds(name: str, batch: int, channels: int, side: int, outputs: int, dilation: int) -> float:
     def random(*shape: int) -> torch.Tensor:

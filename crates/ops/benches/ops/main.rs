@@ -2,8 +2,8 @@
 //!
 //! Every peer is a process that times what it is asked for. The peers take turns at every case, so that
 //! other load on the machine meets all of them; a figure is the fastest of all rounds. `--out FOLDER` gets
-//! the table too, `--python PATH` names an interpreter that can import PyTorch, and other arguments keep
-//! the cases whose line contains one of them.
+//! the table too, `--python PATH` names an interpreter that can import PyTorch, `--threads N` gives every
+//! peer N threads in place of 2, and other arguments keep the cases whose line contains one of them.
 #![expect(clippy::print_stdout, reason = "a table is all this program is for")]
 
 mod cases;
@@ -21,23 +21,25 @@ use peers::Peer;
 const ROUNDS: usize = 7;
 
 /// What the command line says.
-#[derive(Default)]
 struct Arguments {
     serves: bool,
     out: Option<PathBuf>,
     python: Option<String>,
+    threads: String,
     filters: Vec<String>,
 }
 
 impl Arguments {
     fn read() -> Self {
-        let mut read = Self::default();
+        let mut read =
+            Self { serves: false, out: None, python: None, threads: "2".into(), filters: vec![] };
         let mut words = std::env::args().skip(1);
         while let Some(word) = words.next() {
             match word.as_str() {
                 "serve" => read.serves = true,
                 "--out" => read.out = words.next().map(PathBuf::from),
                 "--python" => read.python = words.next(),
+                "--threads" => read.threads = words.next().expect("a number follows --threads"),
                 // Cargo's own.
                 "--bench" => {}
                 _ => read.filters.push(word),
@@ -56,8 +58,11 @@ fn main() -> Result<(), Box<dyn Error>> {
     if arguments.serves {
         return Ok(server::serve()?);
     }
-    let mut peers = vec![Peer::ours("direct")?, Peer::ours("winograd")?, Peer::ours("duomo")?];
-    match arguments.python.as_deref().map(Peer::torch).transpose()?.flatten() {
+    let threads = &arguments.threads;
+    let ours = |name| Peer::ours(name, threads);
+    let mut peers = vec![ours("direct")?, ours("winograd")?, ours("duomo")?];
+    let torch = arguments.python.as_deref().map(|python| Peer::torch(python, threads));
+    match torch.transpose()?.flatten() {
         Some(torch) => peers.push(torch),
         None => println!("PyTorch is missing: no peer to compare with"),
     }
