@@ -13,10 +13,19 @@ use crate::console;
 pub(crate) enum Bench {
     /// Every metric of four labels on three volumes, beside mikan-rs, DeepMind, MONAI, SimpleITK.
     Metrics,
+    /// Convolutions of 3×3 taps, directly and by Winograd's algorithm, beside PyTorch.
+    Ops,
 }
 
-/// Other tools that the metrics are compared with, one requirement a line.
-const METRICS_PEERS: &str = "scripts/bench_metrics_peers.txt";
+impl Bench {
+    /// The package, its bench, and the file that lists the tools to compare with, one a line.
+    fn parts(self) -> (&'static str, &'static str, &'static str) {
+        match self {
+            Self::Metrics => ("duomo-metrics", "metrics", "scripts/bench_metrics_peers.txt"),
+            Self::Ops => ("duomo-ops", "ops", "scripts/bench_ops_peers.txt"),
+        }
+    }
+}
 
 /// Where results and other tools go.
 const FOLDER: &str = "target/bench";
@@ -27,11 +36,11 @@ const FOLDER: &str = "target/bench";
 ///
 /// If the bench cannot be built or fails. A tool that cannot be installed is named and left out.
 pub(crate) fn run(root: &Path, bench: Bench) -> Result<()> {
-    let Bench::Metrics = bench;
+    let (package, name, peers) = bench.parts();
     let mut command = Command::new("cargo");
-    command.args(["bench", "--package", "duomo-metrics", "--bench", "metrics", "--"]);
-    command.arg("--out").arg(root.join(FOLDER).join("metrics"));
-    match install(root, METRICS_PEERS) {
+    command.args(["bench", "--package", package, "--bench", name, "--"]);
+    command.arg("--out").arg(root.join(FOLDER).join(name));
+    match install(root, peers) {
         Ok(python) => drop(command.arg("--python").arg(python)),
         Err(error) => console::say(&format!("no other tools to compare with: {error:#}")),
     }

@@ -9,7 +9,7 @@
 //! The results of the fast path do not depend on the number of threads: work is split by shape alone,
 //! and partial sums are added in a fixed order. They differ in the last bits between processors with
 //! different vector units; the environment variable `DUOMO_VECTOR_UNIT` (`portable`, `avx2` or `avx512`)
-//! caps the unit.
+//! caps the unit. `DUOMO_CONV2D` (`direct` or `winograd`) prescribes the algorithm of 3×3 convolutions.
 
 mod adam;
 mod add_skip;

@@ -8,6 +8,9 @@
 //!
 //! Dimension key: `B` batch, `H`, `W` rows and columns, `C` input channels, `K` output channels,
 //! `R`, `S` rows and columns of the kernel.
+//!
+//! Kernels of 3×3 taps with channels enough are computed by Winograd's algorithm (`winograd`), all others
+//! directly (`cpu`); `choice` holds the measurements that decide.
 
 mod border;
 mod choice;
@@ -293,22 +296,25 @@ impl CustomOp2 for BackwardKernel {
 }
 
 fn forward(input: &[f32], kernel: &[f32], dims: &Dims) -> Vec<f32> {
-    match takes_winograd(Pass::Forward, dims) {
-        true => winograd::forward(input, kernel, dims),
-        false => cpu::forward(input, kernel, dims),
+    if takes_winograd(Pass::Forward, dims) {
+        winograd::forward(input, kernel, dims)
+    } else {
+        cpu::forward(input, kernel, dims)
     }
 }
 
 fn backward_input(gradient: &[f32], kernel: &[f32], dims: &Dims) -> Vec<f32> {
-    match takes_winograd(Pass::BackwardInput, dims) {
-        true => winograd::backward_input(gradient, kernel, dims),
-        false => cpu::backward_input(gradient, kernel, dims),
+    if takes_winograd(Pass::BackwardInput, dims) {
+        winograd::backward_input(gradient, kernel, dims)
+    } else {
+        cpu::backward_input(gradient, kernel, dims)
     }
 }
 
 fn backward_kernel(gradient: &[f32], input: &[f32], dims: &Dims) -> Vec<f32> {
-    match takes_winograd(Pass::BackwardKernel, dims) {
-        true => winograd::backward_kernel(gradient, input, dims),
-        false => cpu::backward_kernel(gradient, input, dims),
+    if takes_winograd(Pass::BackwardKernel, dims) {
+        winograd::backward_kernel(gradient, input, dims)
+    } else {
+        cpu::backward_kernel(gradient, input, dims)
     }
 }

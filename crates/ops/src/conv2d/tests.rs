@@ -78,17 +78,24 @@ fn fast_equals_reference_whatever_the_sizes() {
 }
 
 #[test]
-fn every_vector_unit_equals_the_reference() {
+fn every_vector_unit_and_algorithm_equals_the_reference() {
     let tests = std::env::current_exe().unwrap();
-    for unit in ["portable", "avx2", "avx512"] {
+    for (unit, algorithm) in ["portable", "avx2", "avx512"]
+        .into_iter()
+        .flat_map(|unit| ["direct", "winograd", "fastest"].map(|algorithm| (unit, algorithm)))
+    {
         let run = std::process::Command::new(&tests)
-            .args(["equals_reference_whatever_the_sizes", "--test-threads", "1"])
+            .args(["equals_reference_whatever_the_sizes", "winograd_equals_the_reference"])
+            .args(["--test-threads", "1"])
             .env(crate::simd::CAP, unit)
+            .env(super::choice::ALGORITHM, algorithm)
             .output()
             .unwrap();
         let report = String::from_utf8_lossy(&run.stdout);
-        assert!(run.status.success(), "{unit}: {report}");
-        assert!(report.contains("conv2d::tests::fast_equals_reference"), "{unit}: {report}");
+        assert!(run.status.success(), "{unit} {algorithm}: {report}");
+        for test in ["conv2d::tests::fast_equals_reference", "winograd_equals_the_reference_at"] {
+            assert!(report.contains(test), "{unit} {algorithm}: {report}");
+        }
     }
 }
 

@@ -118,8 +118,8 @@ unsafe fn accumulate<S: Simd, const V: usize, const T: usize>(
             }
             for t in 0..T {
                 let x = S::splat(inputs.add(t * S::LANES + c));
-                for v in 0..V {
-                    sums[v][t] = S::multiply_add(x, vectors[v], sums[v][t]);
+                for (sums, &vector) in sums.iter_mut().zip(&vectors) {
+                    sums[t] = S::multiply_add(x, vector, sums[t]);
                 }
             }
         }

@@ -99,7 +99,7 @@ impl Task<'_> {
             transformed_gradients.fill(0.0);
             let tiles = |values, all_channels, channels: &Range<usize>| Tiles {
                 grid: self.grid,
-                tiles: self.tiles.clone(),
+                range: self.tiles.clone(),
                 values,
                 all_channels,
                 channels: channels.clone(),
@@ -141,11 +141,11 @@ impl Work for Sum<'_> {
     #[inline(always)]
     fn run<S: Simd>(mut self) {
         assert_eq!(self.products.lanes, S::LANES, "memory is laid out for the unit that runs");
-        let all = self.input.tiles.clone();
+        let all = self.input.range.clone();
         for first in all.clone().step_by(self.inputs.rows) {
             let tiles = first..all.end.min(first + self.inputs.rows);
-            self.input.tiles = tiles.clone();
-            self.gradient.tiles = tiles.clone();
+            self.input.range = tiles.clone();
+            self.gradient.range = tiles.clone();
             self.input.transform_inputs::<S>(self.inputs, self.transformed);
             self.gradient.transform_gradients::<S>(self.gradients, self.transformed_gradients);
             self.add_products::<S>(tiles.len());

@@ -52,11 +52,14 @@ const POINT_SIDE: usize = 6;
 /// Points of a tile.
 const POINTS: usize = POINT_SIDE * POINT_SIDE;
 
+/// Products that one channel of one output takes.
+pub(super) fn products(dims: &Dims) -> usize {
+    POINTS * Grid::new(dims, dims.options.padding).count()
+}
+
 pub(super) fn forward(input: &[f32], kernel: &[f32], dims: &Dims) -> Vec<f32> {
-    let mut output = vec![0.0; dims.output_shape().elem_count()];
     let grid = Grid::new(dims, dims.options.padding);
-    convolve::convolve(&grid, input, &weights::forward(kernel, dims), &mut output);
-    output
+    convolve::convolve(&grid, input, &weights::forward(kernel, dims))
 }
 
 pub(super) fn backward_input(gradient: &[f32], kernel: &[f32], dims: &Dims) -> Vec<f32> {
@@ -66,9 +69,7 @@ pub(super) fn backward_input(gradient: &[f32], kernel: &[f32], dims: &Dims) -> V
         Padding::Symmetric => dims.options.dilation,
     };
     let grid = Grid::with_border(dims, Padding::Zero, border);
-    let mut input_gradient = vec![0.0; grid.target_pixels() * dims.channels];
-    let taps = weights::backward(kernel, dims);
-    convolve::convolve(&grid, gradient, &taps, &mut input_gradient);
+    let input_gradient = convolve::convolve(&grid, gradient, &weights::backward(kernel, dims));
     match dims.options.padding {
         Padding::Zero => input_gradient,
         Padding::Symmetric => fold(&input_gradient, border, dims),

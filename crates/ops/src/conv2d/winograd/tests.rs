@@ -2,39 +2,44 @@ use super::super::{Conv2d, Dims, Padding, reference};
 use super::{backward_input, backward_kernel, forward};
 use crate::testing::{random, values};
 
+/// Of the largest value; direct convolution is held to the same.
+const TOLERANCE: f64 = 1e-5;
+
+const ZERO: Conv2d = Conv2d { padding: Padding::Zero, dilation: 1 };
+
 /// Largest error over the largest value.
 fn relative_error(actual: &[f32], expected: &[f64]) -> f64 {
     assert_eq!(actual.len(), expected.len());
     let largest = expected.iter().fold(f64::MIN_POSITIVE, |largest, x| largest.max(x.abs()));
-    let error = |(&a, e): (&f32, &f64)| (f64::from(a) - e).abs();
-    actual.iter().zip(expected).map(error).fold(0.0, f64::max) / largest
+    let errors = actual.iter().zip(expected).map(|(&a, e)| (f64::from(a) - e).abs());
+    // `max` would drop what is not a number.
+    errors.fold(0.0, |worst, error| if error <= worst { worst } else { error }) / largest
 }
 
-/// Errors of forward, backward-data and backward-weight on uniform data.
-fn errors([b, h, w, c]: [usize; 4], k: usize, options: Conv2d) -> [f64; 3] {
+/// Holds forward, backward-data and backward-weight on uniform data to the reference.
+fn assert_equals_reference([b, h, w, c]: [usize; 4], k: usize, options: Conv2d) {
     let dims = Dims::new((b, h, w), &[k, 3, 3, c], options).unwrap();
-    let [input, kernel, gradient] = [((b, h, w, c), 1), ((k, 3, 3, c), 2), ((b, h, w, k), 3)]
-        .map(|(s, seed)| values(&random(s, seed)));
-    let fast = |exact: &[f64]| exact.iter().map(|&x| x as f32).collect::<Vec<f32>>();
-    let [x, g, y] = [&input, &kernel, &gradient].map(|exact| fast(exact));
-    [
-        relative_error(&forward(&x, &g, &dims), &reference::forward(&input, &kernel, &dims)),
-        relative_error(
-            &backward_input(&y, &g, &dims),
-            &reference::backward_input(&gradient, &kernel, &dims),
-        ),
-        relative_error(
-            &backward_kernel(&y, &x, &dims),
-            &reference::backward_kernel(&gradient, &input, &dims),
-        ),
-    ]
+    let shapes = [[b, h, w, c], [k, 3, 3, c], [b, h, w, k]];
+    let exact = [0, 1, 2].map(|which| values(&random(&shapes[which], which as u64)));
+    let [x, w, g] = &exact;
+    #[expect(clippy::cast_possible_truncation, reason = "they were drawn to be exact in f32")]
+    let rounded =
+        exact.each_ref().map(|values| values.iter().map(|&x| x as f32).collect::<Vec<_>>());
+    let [x32, w32, g32] = &rounded;
+    for (pass, actual, expected) in [
+        ("forward", forward(x32, w32, &dims), reference::forward(x, w, &dims)),
+        ("input", backward_input(g32, w32, &dims), reference::backward_input(g, w, &dims)),
+        ("kernel", backward_kernel(g32, x32, &dims), reference::backward_kernel(g, x, &dims)),
+    ] {
+        let error = relative_error(&actual, &expected);
+        assert!(error < TOLERANCE, "{pass} {:?} {k} {options:?}: {error:e}", shapes[0]);
+    }
 }
 
 #[test]
-fn equals_the_reference_whatever_the_sizes() {
+fn winograd_equals_the_reference_whatever_the_sizes() {
     for padding in [Padding::Zero, Padding::Symmetric] {
         for dilation in [1, 2, 3] {
-            let options = Conv2d { padding, dilation };
             for (shape, k) in [
                 ([1, 1, 1, 1], 1),
                 ([2, 3, 2, 5], 6),
@@ -43,11 +48,42 @@ fn equals_the_reference_whatever_the_sizes() {
                 ([1, 13, 7, 40], 50),
                 ([2, 16, 6, 130], 20),
                 ([1, 6, 17, 20], 140),
-                ([1, 2, 31, 64], 64),
+                // Deep enough to be summed in several parts.
+                ([1, 2, 31, 300], 24),
+                ([1, 4, 5, 30], 270),
             ] {
-                let errors = errors(shape, k, options);
-                assert!(errors.iter().all(|&e| e < 1e-5), "{shape:?} {k} {options:?}: {errors:?}");
+                assert_equals_reference(shape, k, Conv2d { padding, dilation });
             }
         }
     }
+}
+
+#[test]
+fn winograd_equals_the_reference_at_network_scale() {
+    assert_equals_reference([2, 56, 56, 16], 16, ZERO);
+    assert_equals_reference([2, 28, 28, 64], 64, ZERO);
+    assert_equals_reference([2, 14, 14, 128], 128, Conv2d { dilation: 2, ..ZERO });
+    assert_equals_reference(
+        [1, 14, 14, 128],
+        640,
+        Conv2d { padding: Padding::Symmetric, dilation: 1 },
+    );
+}
+
+#[test]
+fn winograd_does_not_depend_on_the_number_of_threads() {
+    let dims = Dims::new((3, 20, 19), &[40, 3, 3, 48], ZERO).unwrap();
+    let shapes = [[3, 20, 19, 48], [40, 3, 3, 48], [3, 20, 19, 40]];
+    let draw = |which: usize| {
+        let tensor = random(&shapes[which], which as u64).to_dtype(candle_core::DType::F32);
+        tensor.unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap()
+    };
+    let [x, w, g] = [0, 1, 2].map(draw);
+    let results = |threads: usize| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        pool.install(|| {
+            [forward(&x, &w, &dims), backward_input(&g, &w, &dims), backward_kernel(&g, &x, &dims)]
+        })
+    };
+    assert!(results(1) == results(3), "the bits differ");
 }

@@ -11,7 +11,7 @@ use crate::simd::Simd;
 /// Some tiles of a batch, and some of its channels.
 pub(super) struct Tiles<'a> {
     pub(super) grid: &'a Grid,
-    pub(super) tiles: Range<usize>,
+    pub(super) range: Range<usize>,
     /// `[pixels of the grid, all_channels]`
     pub(super) values: &'a [f32],
     pub(super) all_channels: usize,
@@ -47,9 +47,9 @@ impl Tiles<'_> {
         assert_eq!(self.values.len(), pixels_in_all * self.all_channels, "the pixels are there");
         assert!(self.channels.end <= self.all_channels, "the channels are there");
         assert!(count <= self.zeros.len(), "there is a pixel outside");
-        assert!(planes.len() <= to.len() && self.tiles.len() <= planes.rows, "tiles have room");
+        assert!(planes.len() <= to.len() && self.range.len() <= planes.rows, "tiles have room");
         assert!(count.div_ceil(S::LANES) <= planes.blocks, "channels have room");
-        for (t, tile) in self.tiles.clone().enumerate() {
+        for (t, tile) in self.range.clone().enumerate() {
             let mut sources = [[self.zeros.as_ptr(); SIDE]; SIDE];
             for (sources, pixels) in sources.iter_mut().zip(pixels(self.grid.tile(tile))) {
                 for (source, pixel) in sources.iter_mut().zip(pixels) {

@@ -91,7 +91,7 @@ struct Block<'a, W> {
 
 /// Channels gathered before they are transformed: loads that wait for memory overlap only with others
 /// like them.
-const GATHERED: usize = 32;
+const GATHERED: usize = 16;
 
 impl<W: Fn(usize, usize, usize) -> f32> Work for Block<'_, W> {
     #[inline(always)]

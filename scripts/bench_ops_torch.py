@@ -1,4 +1,4 @@
-"""Times 3x3 convolutions in PyTorch, channels last: the peer of crates/ops/benches/conv2d.
+"""Times 3x3 convolutions in PyTorch, channels last: the peer of crates/ops/benches/ops.
 
 Reads lines "pass batch channels side outputs dilation" and answers each with seconds.
 """
@@ -7,8 +7,6 @@ import sys
 import time
 
 import torch
-
-torch.set_num_threads(2)
 
 
 def seconds(name: str, batch: int, channels: int, side: int, outputs: int, dilation: int) -> float:
