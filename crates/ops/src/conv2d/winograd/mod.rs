@@ -1,7 +1,7 @@
 //! Convolution with 3×3 kernels by Winograd's minimal filtering F(4×4, 3×3).
 //!
 //! Four by four outputs `Y` of one tile depend on six by six inputs `d`. With the matrices of
-//! `transforms`, [Lavin2016] Eqs. (8) and (12) read
+//! `transforms`, \[Lavin2016\] Eqs. (8) and (12) read
 //!
 //! ```text
 //! Y = Aᵀ [ Σ_c (G g Gᵀ) ⊙ (Bᵀ d B) ] A        (W1)
@@ -21,7 +21,7 @@
 //!
 //! # Source
 //!
-//! [Lavin2016] A. Lavin, S. Gray, *Fast Algorithms for Convolutional Neural Networks*, CVPR 2016; other
+//! \[Lavin2016\] A. Lavin, S. Gray, *Fast Algorithms for Convolutional Neural Networks*, CVPR 2016; other
 //! points (see `transforms`), Eq. (W2) and dilation are ours.
 
 mod convolve;

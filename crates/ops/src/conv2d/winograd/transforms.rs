@@ -1,6 +1,6 @@
 //! The transforms of one tile, one vector of channels at a time.
 //!
-//! With the points `0, ±a, ±b, ∞` the matrices of [Lavin2016] Eq. (8) become
+//! With the points `0, ±a, ±b, ∞` the matrices of \[Lavin2016\] Eq. (8) become
 //!
 //! ```text
 //!      ⎡ a²b²   0   -a²-b²    0     1  0 ⎤        ⎡ 1  1   1   1   1  0 ⎤
