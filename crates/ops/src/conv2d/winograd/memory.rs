@@ -25,11 +25,7 @@ impl Planes {
     /// An odd number of cache lines: the 36 numbers of one place would share few sets of the caches if
     /// a power of two lay between them.
     pub(super) fn point(&self) -> usize {
-        (self.blocks * self.block()).div_ceil(LINE) * LINE + self.even() * LINE
-    }
-
-    fn even(&self) -> usize {
-        (self.blocks * self.block()).div_ceil(LINE).is_multiple_of(2).into()
+        ((self.blocks * self.block()).div_ceil(LINE) | 1) * LINE
     }
 
     /// Numbers from one block of channels to the next.

@@ -37,7 +37,6 @@ mod transforms;
 mod weights;
 
 use self::grid::Grid;
-
 use super::border::mirrored;
 use super::{Dims, Padding};
 
