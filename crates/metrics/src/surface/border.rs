@@ -1,9 +1,10 @@
 //! The surface of a mask, cut out of its bit plane by shifts.
 
-use super::planes::{Extent, Planes, Searched};
+use super::planes::{Extent, Planes};
 use crate::Mode;
 
-/// Surface voxels of one mask inside the box that holds both masks of the label.
+/// Surface voxels of one mask inside the box that holds both masks of the label, or other points to
+/// measure between: see [`Pair::between`](super::Pair::between).
 ///
 /// Positions count from the corner of that box, as `[slice, row, column]`.
 #[derive(Debug)]
@@ -15,8 +16,7 @@ pub(super) struct Border {
 }
 
 impl Border {
-    /// Returns the voxels of the mask that have a face neighbour outside it, or all voxels if
-    /// `planes` hold sets of points.
+    /// Returns the voxels of the mask that have a face neighbour outside it.
     ///
     /// Voxels beyond the image are outside every mask, so a voxel at its edge is on the surface.
     pub(super) fn of(planes: &Planes, bits: &[u64], label: usize, mode: Mode) -> Self {
@@ -24,9 +24,6 @@ impl Border {
             return Self { shape: [0; 3], bits: Vec::new() };
         };
         let shape = extent.shape();
-        if planes.searched == Searched::Everything {
-            return Self { shape, bits: bits.to_vec() };
-        }
         let mut border = Self { shape, bits: vec![0; shape.iter().product()] };
         let rows = Rows::new(planes, bits, label, extent);
         let targets = border.bits.chunks_exact_mut(shape[2]);

@@ -47,14 +47,20 @@ impl Pair {
         if Status::of(&planes.confusion[label]) != Status::Ok {
             return None;
         }
-        let side = |bits: &[u64]| {
-            let border = Border::of(planes, bits, label, mode);
+        let border = |bits: &[u64]| Border::of(planes, bits, label, mode);
+        let (prediction, reference) =
+            rayon::join(|| border(&planes.prediction), || border(&planes.reference));
+        Some(Self::between(prediction, reference, spacings))
+    }
+
+    /// Takes any two sets of points in one box, neither of them empty.
+    pub(super) fn between(prediction: Border, reference: Border, spacings: &[[f64; 3]]) -> Self {
+        let side = |border: Border| {
             let target = Target::new(&border, Margins::around(border.shape, spacings));
             Side { border, target }
         };
-        let (prediction, reference) =
-            rayon::join(|| side(&planes.prediction), || side(&planes.reference));
-        Some(Self { prediction, reference })
+        let (prediction, reference) = rayon::join(|| side(prediction), || side(reference));
+        Self { prediction, reference }
     }
 
     /// Returns the distances of both directions, in the unit of `spacing`.

@@ -25,17 +25,6 @@ pub(crate) struct Planes {
     pub(crate) confusion: Vec<Confusion>,
     /// Per label, the smallest box that holds both masks; `None` if both are empty.
     pub(super) extents: Vec<Option<Extent>>,
-    /// What distances are measured between.
-    pub(super) searched: Searched,
-}
-
-/// Which bits of a plane distances are measured between.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Searched {
-    /// The voxels with a face neighbour outside the mask.
-    Surface,
-    /// All of them.
-    Everything,
 }
 
 /// A box of slices, rows and words.
@@ -71,7 +60,6 @@ impl Planes {
             reference: vec![0; depth * plane],
             confusion: Vec::new(),
             extents: Vec::new(),
-            searched: Searched::Surface,
         };
         let scans: Vec<SliceScan> = if plane == 0 {
             Vec::new()
@@ -86,25 +74,6 @@ impl Planes {
         };
         planes.merge(&scans, prediction.len() as u64, columns.count());
         planes
-    }
-
-    /// Returns two sets of points that are searched as they are, bits `[D, H, words]` of `shape`.
-    ///
-    /// `confusion` is that of the masks that the sets were made from.
-    pub(super) fn of_sets(
-        shape: [usize; 3],
-        [prediction, reference]: [Vec<u64>; 2],
-        confusion: Confusion,
-    ) -> Self {
-        let extent = Extent { slices: 0..shape[0], rows: 0..shape[1], words: 0..shape[2] };
-        Self {
-            shape,
-            prediction,
-            reference,
-            confusion: vec![confusion],
-            extents: vec![Some(extent)],
-            searched: Searched::Everything,
-        }
     }
 
     /// Sums the counts of all slices and joins their boxes.

@@ -23,7 +23,7 @@ use super::border::{Border, Rows};
 use super::planes::{Extent, Planes};
 use super::{Pair, SurfaceDistances};
 use crate::evaluate::check;
-use crate::{Error, Label, Mode, Options};
+use crate::{Error, Label, Mode, Options, Status};
 
 /// Largest distance from any voxel of one side to the nearest voxel of the other, per direction.
 ///
@@ -91,10 +91,14 @@ impl VolumeDistances {
         mode: Mode,
         spacing: &[f64; 3],
     ) -> Option<Self> {
+        if Status::of(&planes.confusion[label]) != Status::Ok {
+            return None;
+        }
         let extent = planes.extents[label].as_ref()?;
-        let kept = voxels_to_search(planes, label, mode, extent);
+        let [prediction, reference] = voxels_to_search(planes, label, mode, extent);
+        let pair = Pair::between(prediction, reference, std::slice::from_ref(spacing));
         let SurfaceDistances { prediction_to_reference_mm, reference_to_prediction_mm } =
-            Pair::new(&kept, 0, mode, std::slice::from_ref(spacing))?.distances(spacing);
+            pair.distances(spacing);
         let largest = |distances: &[f64]| distances.iter().copied().fold(0.0, f64::max);
         Some(Self {
             prediction_to_reference_mm: largest(&prediction_to_reference_mm),
@@ -104,7 +108,7 @@ impl VolumeDistances {
 }
 
 /// Returns the voxels of both masks without the two kinds that can be left out.
-fn voxels_to_search(planes: &Planes, label: usize, mode: Mode, extent: &Extent) -> Planes {
+fn voxels_to_search(planes: &Planes, label: usize, mode: Mode, extent: &Extent) -> [Border; 2] {
     let side = |bits: &[u64]| {
         let rows = Rows::new(planes, bits, label, extent);
         let mask: Vec<u64> = extent
@@ -117,9 +121,8 @@ fn voxels_to_search(planes: &Planes, label: usize, mode: Mode, extent: &Extent) 
     };
     let (prediction, reference) =
         rayon::join(|| side(&planes.prediction), || side(&planes.reference));
-    let sets = [(&prediction, &reference), (&reference, &prediction)]
-        .map(|(side, other)| kept_of(side, other, mode));
-    Planes::of_sets(extent.shape(), sets, planes.confusion[label])
+    [(&prediction, &reference), (&reference, &prediction)]
+        .map(|(side, other)| Border { shape: extent.shape(), bits: kept_of(side, other, mode) })
 }
 
 /// Returns the voxels that are kept of a mask; sides are given as `(all voxels, surface)`.

@@ -1,5 +1,6 @@
 //! The surface elements of both sides of one label, ready to be searched from either.
 
+use super::super::border::Border;
 use super::super::{Pair, Planes};
 use super::ElementDistances;
 use super::areas::areas;
@@ -24,19 +25,18 @@ impl ElementPair {
         mode: Mode,
         spacings: &[[f64; 3]],
     ) -> Option<Self> {
-        let confusion = planes.confusion[label];
         let extent = planes.extents[label].as_ref()?;
-        if Status::of(&confusion) != Status::Ok {
+        if Status::of(&planes.confusion[label]) != Status::Ok {
             return None;
         }
         let (prediction, reference) = rayon::join(
             || Elements::of(planes, &planes.prediction, label, mode),
             || Elements::of(planes, &planes.reference, label, mode),
         );
-        let sets = [prediction.bits, reference.bits];
-        let elements = Planes::of_sets(shape(extent, mode), sets, confusion);
+        let shape = shape(extent, mode);
+        let border = |bits: Vec<u64>| Border { shape, bits };
         Some(Self {
-            pair: Pair::new(&elements, 0, mode, spacings)?,
+            pair: Pair::between(border(prediction.bits), border(reference.bits), spacings),
             mode,
             prediction_codes: prediction.codes,
             reference_codes: reference.codes,
