@@ -50,7 +50,7 @@ pub(super) fn convolve(
     taps: &Taps<impl Fn(usize, usize, usize) -> f32 + Sync>,
 ) -> Vec<f32> {
     assert!(taps.depth > 0, "there is something to sum");
-    // Not filled with zeros: with few channels that would take a fifth of the time.
+    // Not filled with zeros: that would be one more pass over memory.
     let mut target = Vec::with_capacity(grid.target_pixels() * taps.outputs);
     let images = Images {
         grid,
