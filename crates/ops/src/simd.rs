@@ -178,7 +178,12 @@ impl Simd for Portable {
 
     #[inline(always)]
     unsafe fn multiply_add(a: Self::Vector, b: Self::Vector, c: Self::Vector) -> Self::Vector {
-        std::array::from_fn(|lane| a[lane] * b[lane] + c[lane])
+        // Where the processor has no fused instruction, `mul_add` would be a call per number.
+        if cfg!(any(target_arch = "aarch64", target_feature = "fma")) {
+            std::array::from_fn(|lane| a[lane].mul_add(b[lane], c[lane]))
+        } else {
+            std::array::from_fn(|lane| a[lane] * b[lane] + c[lane])
+        }
     }
 
     #[inline(always)]
