@@ -1,18 +1,23 @@
 //! Forward and backward-data: blocks of tiles are transformed, multiplied point by point and transformed
 //! back.
+//!
+//! The kernel is transformed part by part. If there are several parts, the transformed tiles are kept
+//! for all of them; otherwise each block transforms its own, which then never leave the cache.
 
 use std::cell::{Cell, RefCell};
 use std::ops::Range;
 
 use rayon::prelude::*;
 
+use super::super::packed::lanes;
+use super::POINTS;
 use super::gemm::Product;
 use super::grid::Grid;
-use super::memory::{Planes, aligned};
+use super::kept::{Kept, Role, cut, nth_part};
+use super::memory::{KEPT_LEN, Planes, aligned};
+use super::outputs::{Outputs, Target};
 use super::tiles::Tiles;
-use super::transforms::{Output, both_sides};
 use super::weights::{Taps, Weights};
-use super::{OUTPUT_SIDE, POINT_SIDE, POINTS};
 use crate::simd::{Simd, Work, dispatch};
 
 /// Numbers that the transformed inputs of one block of tiles, and its products, may take each: together
@@ -36,19 +41,15 @@ const WEIGHTS_LEN: usize = 1 << 20;
 const LEAST_OUTPUTS: usize = 32;
 
 thread_local! {
-    /// Memory of the transformed kernel, taken while it is in use: a thread that waits may start another
-    /// convolution.
-    static WEIGHTS: Cell<Vec<f32>> = const { Cell::new(Vec::new()) };
+    /// Memory of the transformed kernel and the kept tiles, taken while it is in use: a thread that waits
+    /// may start another convolution.
+    static MEMORY: Cell<[Vec<f32>; 2]> = const { Cell::new([Vec::new(), Vec::new()]) };
     /// Scratch memory of a thread, kept between calls: fresh pages cost as much as the arithmetic.
     static SCRATCH: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
 }
 
 /// Returns the convolution of the images read, `[B, H, W, depth]`, as those written, `[B, H', W', outputs]`.
-pub(super) fn convolve(
-    grid: &Grid,
-    source: &[f32],
-    taps: &Taps<impl Fn(usize, usize, usize) -> f32 + Sync>,
-) -> Vec<f32> {
+pub(super) fn convolve(grid: &Grid, source: &[f32], taps: &Taps<'_>) -> Vec<f32> {
     assert!(taps.depth > 0, "there is something to sum");
     // Not filled with zeros: that would be one more pass over memory.
     let mut target = Vec::with_capacity(grid.target_pixels() * taps.outputs);
@@ -59,48 +60,30 @@ pub(super) fn convolve(
         target: Target(target.as_mut_ptr()),
         outputs: taps.outputs,
     };
-    let mut memory = WEIGHTS.take();
-    let depths = taps.depth.div_ceil(MOST_DEPTH);
-    let cut = |part: usize| taps.depth * part / depths;
-    let some = WEIGHTS_LEN / (POINTS * cut(1)) / LEAST_OUTPUTS * LEAST_OUTPUTS;
-    for first in (0..taps.outputs).step_by(some.max(LEAST_OUTPUTS)) {
-        let outputs = first..taps.outputs.min(first + some.max(LEAST_OUTPUTS));
-        for part in 0..depths {
-            let depth = cut(part)..cut(part + 1);
-            add_part(&images, &Weights::new(taps, outputs.clone(), depth, &mut memory));
+    let [mut of_weights, mut of_tiles] = MEMORY.take();
+    for depth in cut(0..taps.depth, MOST_DEPTH) {
+        let most = (WEIGHTS_LEN / (POINTS * depth.len()) / LEAST_OUTPUTS).max(1);
+        let parts: Vec<_> = cut(0..taps.outputs.div_ceil(LEAST_OUTPUTS), most).collect();
+        let keeps = parts.len() > 1;
+        let most_tiles = if keeps { KEPT_LEN / (POINTS * depth.len()) } else { grid.count() };
+        for tiles in cut(0..grid.count(), most_tiles.max(1)) {
+            let tiles = images.tiles(tiles, depth.clone());
+            let least = if keeps { MOST_TILES } else { LEAST_TILES };
+            let blocks = block_count(tiles.range.len(), depth.len(), least);
+            let kept = keeps.then(|| Kept::new(Role::Input, &tiles, blocks, &mut of_tiles));
+            for part in &parts {
+                let end = taps.outputs.min(part.end * LEAST_OUTPUTS);
+                let outputs = part.start * LEAST_OUTPUTS..end;
+                let weights = Weights::new(taps, outputs, depth.clone(), &mut of_weights);
+                add_part(&images, &weights, (tiles.range.clone(), blocks), kept.as_ref());
+            }
         }
     }
-    WEIGHTS.set(memory);
+    MEMORY.set([of_weights, of_tiles]);
     // SAFETY: there is room for so many, and the first part of the depth has written every number: each
     // pixel belongs to a tile, and each output to a part of the kernel.
     unsafe { target.set_len(grid.target_pixels() * taps.outputs) };
     target
-}
-
-/// Adds the share of a part of the kernel, block by block of tiles.
-fn add_part(images: &Images<'_>, weights: &Weights<'_>) {
-    let tiles = images.grid.count();
-    let blocks = block_count(tiles, weights);
-    (0..blocks).into_par_iter().for_each(|block| {
-        let tiles = tiles * block / blocks..tiles * (block + 1) / blocks;
-        let inputs = Planes::new(weights.depth.len(), tiles.len(), weights.planes.lanes);
-        let vectors = (BLOCK / (POINTS * inputs.block())).max(2) & !1;
-        let products = Planes { blocks: vectors.min(weights.vectors()), ..inputs };
-        SCRATCH.with_borrow_mut(|scratch| {
-            let needed = inputs.len() + products.len() + weights.depth.len();
-            let (transformed, scratch) = aligned(scratch, needed).split_at_mut(inputs.len());
-            let (sums, zeros) = scratch.split_at_mut(products.len());
-            zeros.fill(0.0);
-            dispatch(Block { images, weights, tiles, inputs, transformed, products, sums, zeros });
-        });
-    });
-}
-
-/// Blocks that the tiles are cut into; where they are cut changes no number.
-fn block_count(tiles: usize, weights: &Weights<'_>) -> usize {
-    let fitting = BLOCK / (POINTS * weights.depth.len().next_multiple_of(weights.planes.lanes));
-    let blocks = tiles.div_ceil(fitting.clamp(LEAST_TILES, MOST_TILES));
-    blocks.next_multiple_of(rayon::current_num_threads()).min(tiles)
 }
 
 /// The images read and written.
@@ -114,29 +97,69 @@ struct Images<'a> {
     outputs: usize,
 }
 
-/// The images written, shared by the blocks of tiles.
-#[derive(Clone, Copy)]
-struct Target(*mut f32);
+impl Images<'_> {
+    fn tiles(&self, range: Range<usize>, channels: Range<usize>) -> Tiles<'_> {
+        let (grid, values, all_channels) = (self.grid, self.source, self.channels);
+        Tiles { grid, range, values, all_channels, channels, zeros: &[] }
+    }
+}
 
-// SAFETY: every pixel belongs to one tile and every tile to one block, so no two threads write to the
-// same place, and nothing reads before all have finished.
-unsafe impl Send for Target {}
-// SAFETY: as above.
-unsafe impl Sync for Target {}
+/// Adds the share of a part of the kernel to some tiles, which are cut into blocks.
+fn add_part(
+    images: &Images<'_>,
+    weights: &Weights<'_>,
+    (tiles, blocks): (Range<usize>, usize),
+    kept: Option<&Kept<'_>>,
+) {
+    (0..blocks).into_par_iter().for_each(|block| {
+        let tiles = nth_part(tiles.clone(), block, blocks);
+        let (depth, lanes) = (weights.depth.len(), weights.planes.lanes);
+        let planes =
+            kept.map_or_else(|| Planes::new(depth, tiles.len(), lanes), |kept| kept.planes);
+        let vectors = (BLOCK / (POINTS * tiles.len() * lanes)).max(2) & !1;
+        let vectors = vectors.min(weights.vectors());
+        let products = Planes { blocks: vectors, rows: tiles.len(), lanes };
+        SCRATCH.with_borrow_mut(|scratch| {
+            let own = if kept.is_some() { 0 } else { planes.len() };
+            let scratch = aligned(scratch, products.len() + own + depth);
+            let (sums, scratch) = scratch.split_at_mut(products.len());
+            let (transformed, zeros) = scratch.split_at_mut(own);
+            zeros.fill(0.0);
+            let inputs = match kept {
+                Some(kept) => Inputs::Kept(kept, block),
+                None => Inputs::Own { transformed, zeros },
+            };
+            dispatch(Block { images, weights, tiles, inputs, planes, products, sums });
+        });
+    });
+}
+
+/// Blocks that tiles are cut into; where they are cut changes no number.
+fn block_count(tiles: usize, depth: usize, least: usize) -> usize {
+    let fitting = BLOCK / (POINTS * depth.next_multiple_of(lanes()));
+    let blocks = tiles.div_ceil(fitting.clamp(least, MOST_TILES));
+    blocks.next_multiple_of(rayon::current_num_threads()).min(tiles)
+}
+
+/// Transformed inputs.
+enum Inputs<'a> {
+    /// A block of those that were kept.
+    Kept(&'a Kept<'a>, usize),
+    /// Memory for the block's own, and a pixel outside the image.
+    Own { transformed: &'a mut [f32], zeros: &'a [f32] },
+}
 
 /// Convolves some tiles with a part of the kernel.
 struct Block<'a> {
     images: &'a Images<'a>,
     weights: &'a Weights<'a>,
     tiles: Range<usize>,
-    inputs: Planes,
     /// `V`
-    transformed: &'a mut [f32],
+    inputs: Inputs<'a>,
+    planes: Planes,
     products: Planes,
     /// `M` for some of the outputs.
     sums: &'a mut [f32],
-    /// A pixel outside the image.
-    zeros: &'a [f32],
 }
 
 impl Work for Block<'_> {
@@ -144,19 +167,26 @@ impl Work for Block<'_> {
     fn run<S: Simd>(mut self) {
         let weights = self.weights;
         assert_eq!(weights.planes.lanes, S::LANES, "kernels are packed for the unit that runs");
-        let inputs = Tiles {
-            grid: self.images.grid,
-            range: self.tiles.clone(),
-            values: self.images.source,
-            all_channels: self.images.channels,
-            channels: weights.depth.clone(),
-            zeros: self.zeros,
-        };
-        inputs.transform_inputs::<S>(self.inputs, self.transformed);
+        if let Inputs::Own { transformed, zeros } = &mut self.inputs {
+            let tiles = self.images.tiles(self.tiles.clone(), weights.depth.clone());
+            Tiles { zeros, ..tiles }.transform_inputs::<S>(self.planes, transformed);
+        }
         for first in (0..weights.vectors()).step_by(self.products.blocks) {
             let vectors = first..weights.vectors().min(first + self.products.blocks);
             self.multiply::<S>(vectors.clone());
-            self.transform_outputs::<S>(vectors);
+            let start = weights.outputs.start;
+            let end = weights.outputs.end.min(start + vectors.end * S::LANES);
+            let outputs = Outputs {
+                grid: self.images.grid,
+                target: self.images.target,
+                channels: self.images.outputs,
+                tiles: self.tiles.clone(),
+                range: start + vectors.start * S::LANES..end,
+                adds: weights.depth.start > 0,
+            };
+            // SAFETY: `Work::run` runs where the unit exists; the planes were made for these tiles and
+            // outputs, and `convolve` has made room for all of the grid's pixels.
+            unsafe { outputs.write::<S>(self.products, self.sums) };
         }
     }
 }
@@ -169,11 +199,16 @@ impl Block<'_> {
         let kernels =
             &self.weights.values[vectors.start * planes.len()..vectors.end * planes.len()];
         for point in 0..POINTS {
+            let inputs = match &self.inputs {
+                Inputs::Kept(kept, block) => kept.point(*block, point),
+                Inputs::Own { transformed, .. } => &transformed[point * self.planes.point()..],
+            };
             let product = Product {
                 tiles: self.tiles.len(),
                 depth: planes.rows,
                 vectors: vectors.len(),
-                inputs: self.transformed[point * self.inputs.point()..].as_ptr(),
+                inputs: inputs.as_ptr(),
+                input_step: self.planes.block(),
                 weights: kernels[point * planes.point()..].as_ptr(),
                 weight_step: planes.len(),
                 sums: self.sums[point * self.products.point()..].as_mut_ptr(),
@@ -181,61 +216,6 @@ impl Block<'_> {
             // SAFETY: `Work::run` runs where the unit exists; the planes of inputs, weights and sums
             // hold every number of the point.
             unsafe { product.compute::<S>() };
-        }
-    }
-
-    #[inline(always)]
-    fn transform_outputs<S: Simd>(&mut self, vectors: Range<usize>) {
-        let (images, planes) = (self.images, self.products);
-        for (t, tile) in self.tiles.clone().enumerate() {
-            let pixels = images.grid.written(images.grid.tile(tile));
-            for (index, vector) in vectors.clone().enumerate() {
-                let source = &self.sums[index * planes.block() + t * S::LANES..];
-                let first = self.weights.outputs.start + vector * S::LANES;
-                let count = (self.weights.outputs.end - first).min(S::LANES);
-                // SAFETY: `Work::run` runs where the unit exists; the planes hold this vector at every
-                // point, and `convolve` has made room for all of the grid's pixels.
-                unsafe {
-                    let mut m = [[S::zero(); POINT_SIDE]; POINT_SIDE];
-                    for point in 0..POINTS {
-                        m[point / POINT_SIDE][point % POINT_SIDE] =
-                            S::load(source.as_ptr().add(point * planes.point()));
-                    }
-                    let y = both_sides::<S, Output, POINT_SIDE, OUTPUT_SIDE>(&m);
-                    for (y, pixels) in y.iter().zip(&pixels) {
-                        for (&y, pixel) in y.iter().zip(pixels) {
-                            if let Some(pixel) = pixel {
-                                let target = images.target.0.add(pixel * images.outputs + first);
-                                self.store::<S>(target, y, count);
-                            }
-                        }
-                    }
-                }
-            }
-        }
-    }
-
-    /// Writes the first `count` lanes, or adds them to what an earlier part of the kernel gave.
-    ///
-    /// # Safety
-    ///
-    /// The unit exists and `to` is valid for `count` numbers, at most a vector.
-    #[inline(always)]
-    unsafe fn store<S: Simd>(&self, to: *mut f32, mut vector: S::Vector, count: usize) {
-        let adds = self.weights.depth.start > 0;
-        // SAFETY: by the contract of this function.
-        unsafe {
-            if count == S::LANES {
-                if adds {
-                    vector = S::add(vector, S::load(to));
-                }
-                S::store(to, vector);
-            } else {
-                if adds {
-                    vector = S::add(vector, S::load_first(to, count));
-                }
-                S::store_first(to, vector, count);
-            }
         }
     }
 }

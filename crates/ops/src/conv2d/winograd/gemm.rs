@@ -8,13 +8,15 @@ const VECTORS: usize = 2;
 /// One point's product `M = V U`.
 ///
 /// `V` is `[depth / lanes, tiles, lanes]`, `U` is `[vectors, depth, lanes]` and `M` is
-/// `[vectors, tiles, lanes]`.
+/// `[vectors, tiles, lanes]`; only the tiles of `M` must be adjacent to the next vector's.
 pub(super) struct Product {
     pub(super) tiles: usize,
     pub(super) depth: usize,
     /// Vectors of outputs.
     pub(super) vectors: usize,
     pub(super) inputs: *const f32,
+    /// Numbers from one vector of channels to the next in `V`.
+    pub(super) input_step: usize,
     pub(super) weights: *const f32,
     /// Numbers from one vector of outputs to the next in `U`.
     pub(super) weight_step: usize,
@@ -81,7 +83,7 @@ impl Product {
                 sums = accumulate::<S, V, T>(sums, inputs, (weights, self.weight_step), len);
                 rest -= len;
                 // The last step may leave the memory, so it is no pointer arithmetic inside it.
-                inputs = inputs.wrapping_add(self.tiles * S::LANES);
+                inputs = inputs.wrapping_add(self.input_step);
                 weights = weights.wrapping_add(S::LANES * S::LANES);
             }
             for (v, sums) in sums.iter().enumerate() {

@@ -1,7 +1,7 @@
 //! Backward-weight: inputs and gradients are transformed, multiplied point by point, summed over the
 //! tiles, and the sums are transformed back.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::ops::Range;
 
 use rayon::prelude::*;
@@ -9,7 +9,8 @@ use rayon::prelude::*;
 use super::super::Dims;
 use super::super::packed::lanes;
 use super::grid::Grid;
-use super::memory::{Planes, aligned};
+use super::kept::{Kept, Role, cut, nth_part};
+use super::memory::{KEPT_LEN, Planes, aligned};
 use super::outer::OuterProduct;
 use super::tiles::Tiles;
 use super::transforms::{KernelGradient, both_sides};
@@ -19,6 +20,9 @@ use crate::simd::{Simd, Work, dispatch};
 /// Most outputs and most channels of one task.
 const RANGE: usize = 128;
 
+/// The same where the transformed tiles are kept: its sums then stay in a second-level cache.
+const KEPT_RANGE: usize = 64;
+
 /// Tiles transformed at a time.
 const BLOCK_TILES: usize = 32;
 
@@ -27,53 +31,117 @@ const BLOCK_TILES: usize = 32;
 const LEAST_TASKS: usize = 16;
 
 thread_local! {
+    /// Memory of the kept tiles, taken while it is in use: a thread that waits may start another
+    /// convolution.
+    static MEMORY: Cell<[Vec<f32>; 2]> = const { Cell::new([Vec::new(), Vec::new()]) };
     /// Scratch memory of a thread, kept between calls: fresh pages cost as much as the arithmetic.
     static SCRATCH: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
 }
 
 /// Eq. (W2).
+///
+/// With many channels, all tasks read the same transformed tiles; with few, each transforms its own.
 pub(super) fn backward_kernel(gradient: &[f32], input: &[f32], dims: &Dims) -> Vec<f32> {
     let grid = Grid::new(dims, dims.options.padding);
-    let (output_ranges, channel_ranges) = (ranges(dims.outputs), ranges(dims.channels));
-    let blocks = output_ranges.len() * channel_ranges.len();
-    let parts = LEAST_TASKS.div_ceil(blocks).min(grid.count().div_ceil(BLOCK_TILES));
-    let sums: Vec<Vec<f32>> = (0..blocks * parts)
-        .into_par_iter()
-        .map(|task| {
-            let (block, part) = (task / parts, task % parts);
-            let outputs = output_ranges[block / channel_ranges.len()].clone();
-            let channels = channel_ranges[block % channel_ranges.len()].clone();
-            let tiles = grid.count() * part / parts..grid.count() * (part + 1) / parts;
-            let task = Task { grid: &grid, dims, outputs, channels, tiles };
-            task.kernel_gradient(gradient, input)
-        })
-        .collect();
-
+    let images = Images { grid: &grid, gradient, input, dims };
     let mut kernel_gradient = vec![0.0; dims.kernel_shape().elem_count()];
-    kernel_gradient.par_chunks_mut(TAPS * dims.channels).enumerate().for_each(|(k, target)| {
-        for (range, channels) in channel_ranges.iter().enumerate() {
-            let block = k / RANGE * channel_ranges.len() + range;
-            let row = TAPS * channels.len();
-            for sums in &sums[block * parts..(block + 1) * parts] {
-                let taps = sums[k % RANGE * row..][..row].chunks_exact(channels.len());
-                for (target, sums) in target.chunks_exact_mut(dims.channels).zip(taps) {
-                    target[channels.clone()].iter_mut().zip(sums).for_each(|(w, sum)| *w += sum);
-                }
-            }
-        }
-    });
+    if dims.outputs.max(dims.channels) <= RANGE {
+        images.add_tasks(0..grid.count(), RANGE, None, &mut kernel_gradient);
+        return kernel_gradient;
+    }
+    let [mut of_inputs, mut of_gradients] = MEMORY.take();
+    let most_tiles = KEPT_LEN / (POINTS * (dims.channels + dims.outputs));
+    for tiles in cut(0..grid.count(), most_tiles.max(BLOCK_TILES)) {
+        let blocks = tiles.len().div_ceil(BLOCK_TILES);
+        let [inputs, gradients] = images.tiles(&tiles, 0..dims.channels, 0..dims.outputs, &[]);
+        let inputs = Kept::new(Role::Input, &inputs, blocks, &mut of_inputs);
+        let gradients = Kept::new(Role::Gradient, &gradients, blocks, &mut of_gradients);
+        let kept = Some([inputs, gradients]);
+        images.add_tasks(tiles, KEPT_RANGE, kept, &mut kernel_gradient);
+    }
+    MEMORY.set([of_inputs, of_gradients]);
     kernel_gradient
 }
 
-/// Cuts `0..size` into ranges of [`RANGE`], the last one shorter.
-fn ranges(size: usize) -> Vec<Range<usize>> {
-    (0..size).step_by(RANGE).map(|first| first..size.min(first + RANGE)).collect()
+/// What the convolution read, and the gradient with respect to what it wrote.
+struct Images<'a> {
+    grid: &'a Grid,
+    gradient: &'a [f32],
+    input: &'a [f32],
+    dims: &'a Dims,
+}
+
+impl<'a> Images<'a> {
+    /// Inputs and gradients of some tiles.
+    fn tiles(
+        &self,
+        tiles: &Range<usize>,
+        channels: Range<usize>,
+        outputs: Range<usize>,
+        zeros: &'a [f32],
+    ) -> [Tiles<'a>; 2] {
+        let Self { grid, gradient, input, dims } = *self;
+        let range = tiles.clone();
+        let all_channels = dims.channels;
+        let inputs =
+            Tiles { grid, range: range.clone(), values: input, all_channels, channels, zeros };
+        let all_channels = dims.outputs;
+        [inputs, Tiles { grid, range, values: gradient, all_channels, channels: outputs, zeros }]
+    }
+
+    /// Adds the share of some tiles, task by task.
+    fn add_tasks(
+        &self,
+        tiles: Range<usize>,
+        range: usize,
+        kept: Option<[Kept<'_>; 2]>,
+        kernel_gradient: &mut [f32],
+    ) {
+        let all_channels = self.dims.channels;
+        let output_ranges: Vec<_> = ranges(self.dims.outputs, range).collect();
+        let channel_ranges: Vec<_> = ranges(all_channels, range).collect();
+        let blocks = output_ranges.len() * channel_ranges.len();
+        let parts = match kept {
+            Some(_) => 1,
+            None => LEAST_TASKS.div_ceil(blocks).min(tiles.len().div_ceil(BLOCK_TILES)),
+        };
+        let sums: Vec<Vec<f32>> = (0..blocks * parts)
+            .into_par_iter()
+            .map(|task| {
+                let (block, part) = (task / parts, task % parts);
+                let outputs = output_ranges[block / channel_ranges.len()].clone();
+                let channels = channel_ranges[block % channel_ranges.len()].clone();
+                let tiles = nth_part(tiles.clone(), part, parts);
+                Task { images: self, kept, outputs, channels, tiles }.kernel_gradient()
+            })
+            .collect();
+
+        kernel_gradient.par_chunks_mut(TAPS * all_channels).enumerate().for_each(|(k, target)| {
+            for (channel_range, channels) in channel_ranges.iter().enumerate() {
+                let block = k / range * channel_ranges.len() + channel_range;
+                let row = TAPS * channels.len();
+                for sums in &sums[block * parts..(block + 1) * parts] {
+                    let taps = sums[k % range * row..][..row].chunks_exact(channels.len());
+                    for (target, sums) in target.chunks_exact_mut(all_channels).zip(taps) {
+                        let target = &mut target[channels.clone()];
+                        target.iter_mut().zip(sums).for_each(|(w, sum)| *w += sum);
+                    }
+                }
+            }
+        });
+    }
+}
+
+/// Cuts `0..size` into ranges of `range`, the last one shorter.
+fn ranges(size: usize, range: usize) -> impl Iterator<Item = Range<usize>> {
+    (0..size).step_by(range).map(move |first| first..size.min(first + range))
 }
 
 /// One share of the sum over tiles, for some outputs and channels.
 struct Task<'a> {
-    grid: &'a Grid,
-    dims: &'a Dims,
+    images: &'a Images<'a>,
+    /// Transformed inputs and gradients of all channels and outputs.
+    kept: Option<[Kept<'a>; 2]>,
     outputs: Range<usize>,
     channels: Range<usize>,
     tiles: Range<usize>,
@@ -81,9 +149,9 @@ struct Task<'a> {
 
 impl Task<'_> {
     /// The sums, `[outputs, 9, channels]`.
-    fn kernel_gradient(&self, gradient: &[f32], input: &[f32]) -> Vec<f32> {
+    fn kernel_gradient(&self) -> Vec<f32> {
         let lanes = lanes();
-        let tiles = BLOCK_TILES.min(self.tiles.len());
+        let tiles = if self.kept.is_some() { 0 } else { BLOCK_TILES.min(self.tiles.len()) };
         let inputs = Planes::new(self.channels.len(), tiles, lanes);
         let gradients = Planes::new(self.outputs.len(), tiles, lanes);
         let products = Planes { blocks: inputs.blocks, rows: gradients.blocks * lanes, lanes };
@@ -95,21 +163,14 @@ impl Task<'_> {
             let (transformed_gradients, zeros) = scratch.split_at_mut(gradients.len());
             sums.fill(0.0);
             zeros.fill(0.0);
-            // Lanes past the last output are multiplied, so they must hold numbers.
-            transformed_gradients.fill(0.0);
-            let tiles = |values, all_channels, channels: &Range<usize>| Tiles {
-                grid: self.grid,
-                range: self.tiles.clone(),
-                values,
-                all_channels,
-                channels: channels.clone(),
-                zeros,
-            };
+            let (channels, outputs) = (self.channels.clone(), self.outputs.clone());
+            let [input, gradient] = self.images.tiles(&self.tiles, channels, outputs, zeros);
             dispatch(Sum {
-                input: tiles(input, self.dims.channels, &self.channels),
+                kept: self.kept,
+                input,
                 inputs,
                 transformed,
-                gradient: tiles(gradient, self.dims.outputs, &self.outputs),
+                gradient,
                 gradients,
                 transformed_gradients,
                 products,
@@ -123,6 +184,7 @@ impl Task<'_> {
 
 /// The work of one task.
 struct Sum<'a> {
+    kept: Option<[Kept<'a>; 2]>,
     input: Tiles<'a>,
     inputs: Planes,
     /// `Bᵀ d B` of some tiles.
@@ -141,6 +203,18 @@ impl Work for Sum<'_> {
     #[inline(always)]
     fn run<S: Simd>(mut self) {
         assert_eq!(self.products.lanes, S::LANES, "memory is laid out for the unit that runs");
+        match self.kept {
+            Some(kept) => self.add_kept::<S>(kept),
+            None => self.add_own::<S>(),
+        }
+        self.transform_sums::<S>();
+    }
+}
+
+impl Sum<'_> {
+    /// Adds the products of the tiles that this task transforms itself.
+    #[inline(always)]
+    fn add_own<S: Simd>(&mut self) {
         let all = self.input.range.clone();
         for first in all.clone().step_by(self.inputs.rows) {
             let tiles = first..all.end.min(first + self.inputs.rows);
@@ -148,26 +222,47 @@ impl Work for Sum<'_> {
             self.gradient.range = tiles.clone();
             self.input.transform_inputs::<S>(self.inputs, self.transformed);
             self.gradient.transform_gradients::<S>(self.gradients, self.transformed_gradients);
-            self.add_products::<S>(tiles.len());
+            for point in 0..POINTS {
+                let product = OuterProduct {
+                    tiles: tiles.len(),
+                    outputs: self.products.rows,
+                    vectors: self.products.blocks,
+                    gradients: &self.transformed_gradients[point * self.gradients.point()..],
+                    gradient_step: self.gradients.block(),
+                    inputs: &self.transformed[point * self.inputs.point()..],
+                    input_step: self.inputs.block(),
+                };
+                let sums = &mut self.sums[point * self.products.point()..];
+                // SAFETY: `Work::run` runs where the unit exists, and the slices hold the planes' points.
+                unsafe { product.add::<S>(sums) };
+            }
         }
-        self.transform_sums::<S>();
     }
-}
 
-impl Sum<'_> {
+    /// Adds the products of the tiles that were kept.
     #[inline(always)]
-    fn add_products<S: Simd>(&mut self, tiles: usize) {
+    fn add_kept<S: Simd>(&mut self, [inputs, gradients]: [Kept<'_>; 2]) {
+        let all = self.input.range.len();
+        let blocks = all.div_ceil(inputs.planes.rows);
+        let input_step = inputs.planes.block();
+        let gradient_step = gradients.planes.block();
+        let first_input = self.input.channels.start / S::LANES * input_step;
+        let first_gradient = self.gradient.channels.start / S::LANES * gradient_step;
         for point in 0..POINTS {
-            let gradients = &self.transformed_gradients[point * self.gradients.point()..];
-            let inputs = &self.transformed[point * self.inputs.point()..];
-            let product = OuterProduct {
-                tiles,
-                gradients: (gradients.as_ptr(), self.gradients),
-                inputs: (inputs.as_ptr(), self.inputs),
-                sums: self.sums[point * self.products.point()..].as_mut_ptr(),
-            };
-            // SAFETY: `Work::run` runs where the unit exists, and the slices hold the planes' points.
-            unsafe { product.add::<S>() };
+            let sums = &mut self.sums[point * self.products.point()..];
+            for block in 0..blocks {
+                let product = OuterProduct {
+                    tiles: nth_part(0..all, block, blocks).len(),
+                    outputs: self.products.rows,
+                    vectors: self.products.blocks,
+                    gradients: &gradients.point(block, point)[first_gradient..],
+                    gradient_step,
+                    inputs: &inputs.point(block, point)[first_input..],
+                    input_step,
+                };
+                // SAFETY: `Work::run` runs where the unit exists, and the slices hold the planes' points.
+                unsafe { product.add::<S>(sums) };
+            }
         }
     }
 

@@ -27,9 +27,11 @@
 mod convolve;
 mod gemm;
 mod grid;
+mod kept;
 mod kernel_gradient;
 mod memory;
 mod outer;
+mod outputs;
 #[cfg(test)]
 mod tests;
 mod tiles;
@@ -37,6 +39,7 @@ mod transforms;
 mod weights;
 
 use self::grid::Grid;
+use self::weights::Taps;
 use super::border::mirrored;
 use super::{Dims, Padding};
 
@@ -58,7 +61,7 @@ pub(super) fn products(dims: &Dims) -> usize {
 
 pub(super) fn forward(input: &[f32], kernel: &[f32], dims: &Dims) -> Vec<f32> {
     let grid = Grid::new(dims, dims.options.padding);
-    convolve::convolve(&grid, input, &weights::forward(kernel, dims))
+    convolve::convolve(&grid, input, &Taps::forward(kernel, dims))
 }
 
 pub(super) fn backward_input(gradient: &[f32], kernel: &[f32], dims: &Dims) -> Vec<f32> {
@@ -68,7 +71,7 @@ pub(super) fn backward_input(gradient: &[f32], kernel: &[f32], dims: &Dims) -> V
         Padding::Symmetric => dims.options.dilation,
     };
     let grid = Grid::with_border(dims, Padding::Zero, border);
-    let input_gradient = convolve::convolve(&grid, gradient, &weights::backward(kernel, dims));
+    let input_gradient = convolve::convolve(&grid, gradient, &Taps::backward(kernel, dims));
     match dims.options.padding {
         Padding::Zero => input_gradient,
         Padding::Symmetric => fold(&input_gradient, border, dims),

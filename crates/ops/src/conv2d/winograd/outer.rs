@@ -3,8 +3,6 @@
 
 use crate::simd::Simd;
 
-use super::memory::Planes;
-
 /// Most vectors of channels in one register tile.
 const VECTORS: usize = 3;
 
@@ -12,36 +10,44 @@ const VECTORS: usize = 3;
 ///
 /// `M` is `[outputs / lanes, tiles, lanes]`, `V` is `[vectors, tiles, lanes]` and `S` is
 /// `[outputs, vectors, lanes]`.
-pub(super) struct OuterProduct {
+pub(super) struct OuterProduct<'a> {
     /// Tiles summed, at most those that the layouts hold.
     pub(super) tiles: usize,
-    pub(super) gradients: (*const f32, Planes),
-    pub(super) inputs: (*const f32, Planes),
-    pub(super) sums: *mut f32,
+    /// Outputs, whole vectors of them.
+    pub(super) outputs: usize,
+    /// Vectors of channels.
+    pub(super) vectors: usize,
+    pub(super) gradients: &'a [f32],
+    /// Numbers from one vector of outputs to the next in `M`.
+    pub(super) gradient_step: usize,
+    pub(super) inputs: &'a [f32],
+    /// Numbers from one vector of channels to the next in `V`.
+    pub(super) input_step: usize,
 }
 
-impl OuterProduct {
+impl OuterProduct<'_> {
     /// Adds the product.
     ///
     /// # Safety
     ///
-    /// The unit exists, and the pointers are valid for all numbers of one point of their layouts.
+    /// The unit exists, and the slices hold all numbers of one point of their layouts.
     #[inline(always)]
-    pub(super) unsafe fn add<S: Simd>(&self) {
-        let vectors = self.inputs.1.blocks;
+    pub(super) unsafe fn add<S: Simd>(&self, sums: &mut [f32]) {
+        let sums = sums.as_mut_ptr();
+        let vectors = self.vectors;
         let strips = vectors.div_ceil(VECTORS);
-        for output in (0..self.gradients.1.blocks * S::LANES).step_by(S::OUTPUTS) {
+        for output in (0..self.outputs).step_by(S::OUTPUTS) {
             for strip in 0..strips {
                 let first = vectors * strip / strips;
                 // SAFETY: by the contract of this function.
                 unsafe {
                     match (vectors * (strip + 1) / strips - first, S::OUTPUTS) {
-                        (1, 8) => self.tile::<S, 8, 1>(output, first),
-                        (2, 8) => self.tile::<S, 8, 2>(output, first),
-                        (3, 8) => self.tile::<S, 8, 3>(output, first),
-                        (1, 4) => self.tile::<S, 4, 1>(output, first),
-                        (2, 4) => self.tile::<S, 4, 2>(output, first),
-                        (3, 4) => self.tile::<S, 4, 3>(output, first),
+                        (1, 8) => self.tile::<S, 8, 1>(output, first, sums),
+                        (2, 8) => self.tile::<S, 8, 2>(output, first, sums),
+                        (3, 8) => self.tile::<S, 8, 3>(output, first, sums),
+                        (1, 4) => self.tile::<S, 4, 1>(output, first, sums),
+                        (2, 4) => self.tile::<S, 4, 2>(output, first, sums),
+                        (3, 4) => self.tile::<S, 4, 3>(output, first, sums),
                         _ => unreachable!("tiles have 4 or 8 outputs and up to {VECTORS} vectors"),
                     }
                 }
@@ -55,19 +61,24 @@ impl OuterProduct {
     ///
     /// As [`Self::add`]; the outputs and vectors exist, and `T` divides the lanes.
     #[inline(always)]
-    unsafe fn tile<S: Simd, const T: usize, const V: usize>(&self, output: usize, vector: usize) {
-        let ((gradients, of_gradients), (inputs, of_inputs)) = (self.gradients, self.inputs);
+    unsafe fn tile<S: Simd, const T: usize, const V: usize>(
+        &self,
+        output: usize,
+        vector: usize,
+        sums: *mut f32,
+    ) {
         // SAFETY: by the contract of this function.
         unsafe {
-            let gradients =
-                gradients.add(output / S::LANES * of_gradients.block() + output % S::LANES);
-            let inputs = (inputs.add(vector * of_inputs.block()), of_inputs.block());
-            let sums = sum_over_tiles::<S, T, V>(gradients, inputs, self.tiles);
-            for (t, sums) in sums.iter().enumerate() {
-                for (v, &sum) in sums.iter().enumerate() {
-                    let place = (output + t) * of_inputs.blocks + vector + v;
-                    let target = self.sums.add(place * S::LANES);
-                    S::store(target, S::add(S::load(target), sum));
+            let place = output / S::LANES * self.gradient_step + output % S::LANES;
+            let gradients = self.gradients.as_ptr().add(place);
+            let inputs = self.inputs.as_ptr().add(vector * self.input_step);
+            let products =
+                sum_over_tiles::<S, T, V>(gradients, (inputs, self.input_step), self.tiles);
+            for (t, products) in products.iter().enumerate() {
+                for (v, &product) in products.iter().enumerate() {
+                    let place = (output + t) * self.vectors + vector + v;
+                    let target = sums.add(place * S::LANES);
+                    S::store(target, S::add(S::load(target), product));
                 }
             }
         }

@@ -63,6 +63,8 @@ fn winograd_equals_the_reference_at_network_scale() {
     assert_equals_reference([2, 56, 56, 16], 16, ZERO);
     assert_equals_reference([2, 28, 28, 64], 64, ZERO);
     assert_equals_reference([2, 14, 14, 128], 128, Conv2d { dilation: 2, ..ZERO });
+    // More channels and tiles than are kept at a time.
+    assert_equals_reference([2, 30, 31, 260], 140, ZERO);
     assert_equals_reference(
         [1, 14, 14, 128],
         640,

@@ -9,6 +9,7 @@ use super::{INPUT_SIDE, OUTPUT_SIDE, POINT_SIDE, POINTS};
 use crate::simd::Simd;
 
 /// Some tiles of a batch, and some of its channels.
+#[derive(Clone)]
 pub(super) struct Tiles<'a> {
     pub(super) grid: &'a Grid,
     pub(super) range: Range<usize>,

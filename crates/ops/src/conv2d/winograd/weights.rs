@@ -12,35 +12,58 @@ use super::{POINT_SIDE, POINTS, TAPS};
 use crate::simd::{MOST_LANES, Simd, Work, dispatch};
 
 /// A kernel as the images read and written see it.
-pub(super) struct Taps<W> {
+#[derive(Clone, Copy)]
+pub(super) struct Taps<'a> {
+    kernel: &'a [f32],
+    /// Channels of the kernel, the distance of its taps.
+    channels: usize,
     /// The channels of the images read.
     pub(super) depth: usize,
     /// The channels of the images written.
     pub(super) outputs: usize,
-    /// The weight of an output, a tap and a channel.
-    pub(super) weight: W,
+    /// Whether inputs and outputs are exchanged and the kernel is turned by 180°.
+    turned: bool,
 }
 
-/// The kernel of the forward pass.
-pub(super) fn forward<'a>(
-    kernel: &'a [f32],
-    dims: &Dims,
-) -> Taps<impl Fn(usize, usize, usize) -> f32 + Sync + 'a> {
-    let channels = dims.channels;
-    let weight = move |k: usize, tap: usize, c: usize| kernel[(k * TAPS + tap) * channels + c];
-    Taps { depth: channels, outputs: dims.outputs, weight }
+impl<'a> Taps<'a> {
+    /// The kernel of the forward pass.
+    pub(super) fn forward(kernel: &'a [f32], dims: &Dims) -> Self {
+        let (depth, outputs) = (dims.channels, dims.outputs);
+        Self { kernel, channels: dims.channels, depth, outputs, turned: false }
+    }
+
+    /// The kernel of the backward pass.
+    pub(super) fn backward(kernel: &'a [f32], dims: &Dims) -> Self {
+        let (depth, outputs) = (dims.outputs, dims.channels);
+        Self { kernel, channels: dims.channels, depth, outputs, turned: true }
+    }
+
+    /// Copies the weights of some outputs (at most a vector) and depths to `[depth][tap][output]`.
+    ///
+    /// Runs along what is adjacent in memory: kernels are so large that every other way leaves the cache.
+    #[inline(always)]
+    fn gather(&self, outputs: Range<usize>, depths: Range<usize>, to: &mut [Gathered]) {
+        let row = |outer: usize, tap: usize| &self.kernel[(outer * TAPS + tap) * self.channels..];
+        if self.turned {
+            for (d, to) in depths.zip(to) {
+                for (tap, to) in to.iter_mut().rev().enumerate() {
+                    to[..outputs.len()].copy_from_slice(&row(d, tap)[outputs.clone()]);
+                }
+            }
+        } else {
+            for (lane, k) in outputs.enumerate() {
+                for tap in 0..TAPS {
+                    for (to, &weight) in to.iter_mut().zip(&row(k, tap)[depths.clone()]) {
+                        to[tap][lane] = weight;
+                    }
+                }
+            }
+        }
+    }
 }
 
-/// The kernel of the backward pass: turned by 180°, inputs and outputs exchanged.
-pub(super) fn backward<'a>(
-    kernel: &'a [f32],
-    dims: &Dims,
-) -> Taps<impl Fn(usize, usize, usize) -> f32 + Sync + 'a> {
-    let channels = dims.channels;
-    let weight =
-        move |c: usize, tap: usize, k: usize| kernel[(k * TAPS + (TAPS - 1 - tap)) * channels + c];
-    Taps { depth: dims.outputs, outputs: channels, weight }
-}
+/// The taps of one depth for a vector of outputs.
+type Gathered = [[f32; MOST_LANES]; TAPS];
 
 /// A part of a transformed kernel: for every vector of outputs `[36, depth, lanes]`, zero-padded.
 pub(super) struct Weights<'a> {
@@ -56,7 +79,7 @@ pub(super) struct Weights<'a> {
 impl<'a> Weights<'a> {
     /// Transforms a part of a kernel.
     pub(super) fn new(
-        taps: &Taps<impl Fn(usize, usize, usize) -> f32 + Sync>,
+        taps: &Taps<'_>,
         outputs: Range<usize>,
         depth: Range<usize>,
         memory: &'a mut Vec<f32>,
@@ -66,9 +89,8 @@ impl<'a> Weights<'a> {
         let values = aligned(memory, outputs.len().div_ceil(lanes) * planes.len());
         values.par_chunks_mut(planes.len()).enumerate().for_each(|(block, values)| {
             let first = outputs.start + block * lanes;
-            let count = (outputs.end - first).min(lanes);
-            let weight = |lane, tap, d| (taps.weight)(first + lane, tap, depth.start + d);
-            dispatch(Block { weight, count, planes, values });
+            let outputs = first..outputs.end.min(first + lanes);
+            dispatch(Block { taps, outputs, depth: depth.clone(), planes, values });
         });
         Self { values, depth, outputs, planes }
     }
@@ -80,20 +102,19 @@ impl<'a> Weights<'a> {
 }
 
 /// Transforms the kernels of one vector of outputs.
-struct Block<'a, W> {
-    /// The weight of a lane, a tap and a channel.
-    weight: W,
-    /// Lanes that hold outputs.
-    count: usize,
+struct Block<'a> {
+    taps: &'a Taps<'a>,
+    outputs: Range<usize>,
+    depth: Range<usize>,
     planes: Planes,
     values: &'a mut [f32],
 }
 
-/// Channels gathered before they are transformed: loads that wait for memory overlap only with others
-/// like them.
+/// Depths gathered before they are transformed: loads that wait for memory overlap only with others like
+/// them.
 const GATHERED: usize = 16;
 
-impl<W: Fn(usize, usize, usize) -> f32> Work for Block<'_, W> {
+impl Work for Block<'_> {
     #[inline(always)]
     fn run<S: Simd>(self) {
         assert_eq!(self.planes.lanes, S::LANES, "kernels are packed for the unit that runs");
@@ -101,13 +122,8 @@ impl<W: Fn(usize, usize, usize) -> f32> Work for Block<'_, W> {
         let mut gathered = [[[0.0; MOST_LANES]; TAPS]; GATHERED];
         for first in (0..self.planes.rows).step_by(GATHERED) {
             let rows = (self.planes.rows - first).min(GATHERED);
-            for (d, taps) in gathered[..rows].iter_mut().enumerate() {
-                for (tap, lanes) in taps.iter_mut().enumerate() {
-                    for (lane, target) in lanes[..self.count].iter_mut().enumerate() {
-                        *target = (self.weight)(lane, tap, first + d);
-                    }
-                }
-            }
+            let depth = self.depth.start + first..self.depth.start + first + rows;
+            self.taps.gather(self.outputs.clone(), depth, &mut gathered[..rows]);
             for (d, taps) in gathered[..rows].iter().enumerate() {
                 // SAFETY: `Work::run` runs where the unit exists; `taps` holds its vectors, and the
                 // planes hold a vector for every point and row.
