@@ -15,15 +15,33 @@ pub(crate) enum Bench {
     Metrics,
     /// Convolutions of 3×3 taps, directly and by Winograd's algorithm, beside PyTorch.
     Ops,
+    /// Whole training steps of three networks, beside PyTorch.
+    Step,
+    /// Whole volumes through the paper's and the quick network, beside PyTorch and ONNX Runtime.
+    Predict,
+}
+
+/// What `cargo bench` is told.
+struct Parts {
+    package: &'static str,
+    bench: &'static str,
+    /// Which part of the bench.
+    arguments: &'static [&'static str],
+    /// Lists the tools to compare with, one a line.
+    peers: &'static str,
 }
 
 impl Bench {
-    /// The package, its bench, and the file that lists the tools to compare with, one a line.
-    fn parts(self) -> (&'static str, &'static str, &'static str) {
-        match self {
-            Self::Metrics => ("duomo-metrics", "metrics", "scripts/bench_metrics_peers.txt"),
-            Self::Ops => ("duomo-ops", "ops", "scripts/bench_ops_peers.txt"),
-        }
+    fn parts(self) -> Parts {
+        let (package, bench, arguments, peers): (_, _, &[_], _) = match self {
+            Self::Metrics => ("duomo-metrics", "metrics", &[], "scripts/bench_metrics_peers.txt"),
+            Self::Ops => ("duomo-ops", "ops", &[], "scripts/bench_ops_peers.txt"),
+            Self::Step => ("duomo-train", "network", &["step"], "scripts/bench_step_peers.txt"),
+            Self::Predict => {
+                ("duomo-train", "network", &["predict"], "scripts/bench_predict_peers.txt")
+            }
+        };
+        Parts { package, bench, arguments, peers }
     }
 }
 
@@ -36,10 +54,11 @@ const FOLDER: &str = "target/bench";
 ///
 /// If the bench cannot be built or fails. A tool that cannot be installed is named and left out.
 pub(crate) fn run(root: &Path, bench: Bench) -> Result<()> {
-    let (package, name, peers) = bench.parts();
+    let Parts { package, bench, arguments, peers } = bench.parts();
     let mut command = Command::new("cargo");
-    command.args(["bench", "--package", package, "--bench", name, "--"]);
-    command.arg("--out").arg(root.join(FOLDER).join(name));
+    command.args(["bench", "--package", package, "--bench", bench, "--"]).args(arguments);
+    let folder = root.join(FOLDER).join(arguments.first().unwrap_or(&bench));
+    command.arg("--out").arg(folder);
     match install(root, peers) {
         Ok(python) => drop(command.arg("--python").arg(python)),
         Err(error) => console::say(&format!("no other tools to compare with: {error:#}")),

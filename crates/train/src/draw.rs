@@ -16,11 +16,11 @@ pub(crate) struct Draw<'a> {
 
 /// A batch and, for messages, where its slices come from.
 #[derive(Debug)]
-pub(crate) struct DrawnBatch {
+pub struct DrawnBatch {
     /// Images and class indices.
-    pub(crate) batch: Batch,
+    pub batch: Batch,
     /// `patient/slice` of each, both as in the files, slices counted from 0.
-    pub(crate) names: Vec<String>,
+    pub names: Vec<String>,
 }
 
 impl<'a> Draw<'a> {

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
-use duomo_data::{LabelMap, PreparedCase, read_labels, write_labels};
+use duomo_data::{LabelMap, PreparedCase, read_image, read_labels, write_labels};
 use duomo_metrics::{ClassResult, Options};
 use serde::{Deserialize, Serialize};
 
@@ -127,8 +127,9 @@ fn evaluate_case(
     let reference_path = case.case.labels.clone().context("a test case needs a reference")?;
     let reference = read_labels(&reference_path)?;
     let expected = label_map.classes(&reference, &reference_path)?;
+    let image = read_image(&case.case.image)?;
     let predicted = segment(model, case, modality)?;
-    let automatic = segment_automatically(model, &case.case, modality)?.1;
+    let automatic = segment_automatically(model, &case.case, &image, modality)?.1;
 
     let prediction = folder.predictions().join(name).join(format!("{}.nii.gz", case.case.patient));
     std::fs::create_dir_all(folder.predictions().join(name))?;

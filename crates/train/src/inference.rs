@@ -3,7 +3,7 @@
 use anyhow::Result;
 use candle_core::{DType, Device, Tensor};
 use duomo_data::{
-    Case, CropCentre, Geometry, Image, Plane, Preparation, PreparedCase, prepare_volume, read_image,
+    Case, CropCentre, Geometry, Image, Plane, Preparation, PreparedCase, prepare_volume,
 };
 
 use crate::model_file::Model;
@@ -53,24 +53,26 @@ pub fn segment(model: &Model, case: &PreparedCase, modality: usize) -> Result<Ve
 /// Prepares and segments an image without an annotation: a coarse pass over the whole slice finds
 /// the structures, further passes look at a crop centred on what the pass before found.
 ///
+/// `image` is the volume of `case`, whose paths are only for messages.
+///
 /// # Errors
 ///
-/// An image that cannot be read or prepared, or a modality that the model does not serve.
+/// An image that cannot be prepared, or a modality that the model does not serve.
 pub fn segment_automatically(
     model: &Model,
     case: &Case,
+    image: &Image,
     modality: usize,
 ) -> Result<(PreparedCase, Vec<u8>)> {
-    let image = read_image(&case.image)?;
     let case = Case { labels: None, ..case.clone() };
     let preparation = &model.card.preparation;
-    let whole = Preparation { crop: whole_slice(&image, preparation), ..preparation.clone() };
-    let mut seen = prepare_volume(&case, &image, None, &whole, CropCentre::Image)?;
+    let whole = Preparation { crop: whole_slice(image, preparation), ..preparation.clone() };
+    let mut seen = prepare_volume(&case, image, None, &whole, CropCentre::Image)?;
     for _ in 0..LOOKS {
         let found = class_indices(model, &seen, modality)?;
         let centre =
             seen.placement.predicted_box(&found).map_or(CropCentre::Image, CropCentre::Box);
-        let crop = prepare_volume(&case, &image, None, preparation, centre)?;
+        let crop = prepare_volume(&case, image, None, preparation, centre)?;
         if crop.placement == seen.placement {
             break;
         }

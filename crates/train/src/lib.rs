@@ -31,6 +31,7 @@ mod tensorboard;
 mod trainer;
 
 pub use candle_core::Device;
+pub use draw::DrawnBatch;
 pub use duomo_ops::keep_freed_memory;
 pub use evaluation::{CaseScores, ClassScores};
 pub use experiment::{
@@ -40,6 +41,7 @@ pub use experiment::{
 pub use inference::{segment, segment_automatically};
 pub use loss::{LossTerms, total_loss};
 pub use model_file::{FORMAT, Model, ModelCard, Provenance};
+pub use network::TrainedNetwork;
 pub use observer::{Event, Observer, Silent};
 pub use provenance::{Program, data_hash};
 pub use run::{TrainRequest, train};

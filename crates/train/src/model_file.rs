@@ -87,7 +87,12 @@ impl Model {
             .with_context(|| format!("in model {}", path.display()))
     }
 
-    pub(crate) fn from_parts(
+    /// A model of a card and its tensors, those of network `i` under `{i}/{parameter}`.
+    ///
+    /// # Errors
+    ///
+    /// A tensor that is missing, unknown or of another shape than the card's architecture says.
+    pub fn from_parts(
         card: ModelCard,
         tensors: &BTreeMap<String, Tensor>,
         device: &Device,

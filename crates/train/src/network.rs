@@ -13,7 +13,7 @@ use crate::loss::{LossTerms, total_loss};
 
 /// One network, the modalities it serves, and Adam's moments of its parameters.
 #[derive(Debug)]
-pub(crate) struct TrainedNetwork {
+pub struct TrainedNetwork {
     /// The network; its modality `i` is the data set's modality `modalities[i]`.
     pub(crate) fcn: Fcn,
     /// Data-set modalities that this network serves.
@@ -28,7 +28,7 @@ impl TrainedNetwork {
     /// # Errors
     ///
     /// An architecture that does not hold together, or memory that the device does not have.
-    pub(crate) fn of_experiment(experiment: &Experiment, device: &Device) -> Result<Vec<Self>> {
+    pub fn of_experiment(experiment: &Experiment, device: &Device) -> Result<Vec<Self>> {
         let served = experiment.method.networks(experiment.dataset.modalities.len());
         served.into_iter().map(|modalities| Self::new(experiment, modalities, device)).collect()
     }
@@ -54,7 +54,7 @@ impl TrainedNetwork {
     /// # Errors
     ///
     /// A loss that is not finite names the step, the terms and the slices of the batch.
-    pub(crate) fn step(
+    pub fn step(
         &self,
         batches: &[DrawnBatch],
         experiment: &Experiment,

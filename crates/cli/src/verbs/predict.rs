@@ -188,7 +188,7 @@ fn predict(
 ) -> Result<(BTreeMap<String, usize>, Vec<String>)> {
     let image = read_image(&job.input)?;
     let case = Case { patient: job.case.clone(), modality, image: job.input.clone(), labels: None };
-    let (prepared, classes) = segment_automatically(model, &case, modality)?;
+    let (prepared, classes) = segment_automatically(model, &case, &image, modality)?;
     write_labels(&job.output, &image.geometry, &model.card.label_values(&classes))?;
     let names: Vec<String> = model.card.labels.iter().map(|label| label.name.clone()).collect();
     if let Some(folder) = &arguments.pictures {
