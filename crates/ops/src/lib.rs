@@ -33,8 +33,11 @@ pub use adam::{AdamOptions, adam_update};
 pub use add_skip::add_skip;
 pub use conv2d::{Conv2d, Padding, conv2d, conv2d_input_gradient, conv2d_kernel_gradient};
 pub use dropout::dropout;
-pub use max_pool2::max_pool2;
+pub use max_pool2::{max_pool2, max_pool2_gradient};
 pub use memory::keep_freed_memory;
-pub use norm::{BatchStatistics, NormOptions, batch_norm_leaky_relu, normalize_leaky_relu};
-pub use pixel_shuffle::pixel_shuffle;
-pub use transposed_conv2d::transposed_conv2d;
+pub use norm::{
+    BatchStatistics, NormOptions, batch_norm_leaky_relu, batch_norm_leaky_relu_gradients,
+    normalize_leaky_relu,
+};
+pub use pixel_shuffle::{pixel_shuffle, pixel_unshuffle};
+pub use transposed_conv2d::{transposed_conv2d, transposed_conv2d_gradients};

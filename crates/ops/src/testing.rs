@@ -9,6 +9,9 @@ use crate::dropout::split_mix;
 /// An operation under test, as a function of its tensors.
 pub(crate) type Operation<'a> = &'a dyn Fn(&[Tensor]) -> Result<Tensor>;
 
+/// The gradients of an operation, as a function of its tensors and the gradient of its result.
+pub(crate) type Gradients<'a> = &'a dyn Fn(&[Tensor], &Tensor) -> Result<Vec<Tensor>>;
+
 /// Numbers uniform in `[-1, 1)`, `f64`, exactly representable as `f32`.
 pub(crate) fn random(shape: impl Into<Shape>, seed: u64) -> Tensor {
     let shape = shape.into();
@@ -81,6 +84,26 @@ pub(crate) fn assert_gradients(inputs: &[Tensor], operation: Operation<'_>) {
         let difference = relative_difference(gradient, &numeric);
         // Central differences of smooth functions are good to about STEP².
         assert!(difference < 1e-7, "gradient {which} is off by {difference:e}");
+    }
+}
+
+/// Holds the gradients that `gradients` returns for inputs and the gradient of the result to those of the
+/// graph, bit for bit, in both types.
+pub(crate) fn assert_gradients_without_graph(
+    inputs: &[Tensor],
+    operation: Operation<'_>,
+    gradients: Gradients<'_>,
+) {
+    for dtype in [DType::F64, DType::F32] {
+        let (output, expected) = run(inputs, dtype, operation);
+        let probe = random(output.dims(), 99).to_dtype(dtype).unwrap();
+        let inputs: Vec<_> = inputs.iter().map(|input| input.to_dtype(dtype).unwrap()).collect();
+        let actual = gradients(&inputs, &probe).unwrap();
+        assert_eq!(actual.len(), expected.len());
+        for (actual, expected) in actual.iter().zip(&expected) {
+            assert!(!actual.track_op() && actual.dims() == expected.dims());
+            assert_eq!(values(actual), values(expected), "{dtype:?}");
+        }
     }
 }
 

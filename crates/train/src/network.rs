@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context, Result, bail};
 use candle_core::{DType, Device, Tensor, Var};
-use duomo_model::Fcn;
+use duomo_model::{Fcn, Output};
 use duomo_ops::{AdamOptions, adam_update};
 
 use crate::draw::DrawnBatch;
@@ -82,16 +82,22 @@ impl TrainedNetwork {
                 mine.iter().map(|batch| batch.names.join(" ")).collect::<Vec<_>>().join("; ")
             );
         }
-        self.update(&loss, experiment, step)?;
+        self.update(output, &loss, experiment, step)?;
         Ok(terms)
     }
 
-    fn update(&self, loss: &Tensor, experiment: &Experiment, step: u64) -> Result<()> {
-        let gradients = loss.backward().context("in the backward pass")?;
+    fn update(
+        &self,
+        output: Output,
+        loss: &Tensor,
+        experiment: &Experiment,
+        step: u64,
+    ) -> Result<()> {
+        let gradients = output.backward(loss).context("in the backward pass")?;
         let optimizer = &experiment.schedule.optimizer;
         let rate = optimizer.rate_at(step);
         for (name, var) in self.fcn.parameters().trainable() {
-            let Some(gradient) = gradients.get(var) else { continue };
+            let Some(gradient) = gradients.get(name) else { continue };
             let (first, second) = &self.moments[name];
             let l2 = if var.rank() == 4 { optimizer.l2 } else { 0.0 };
             adam_update(var, gradient, (first, second), rate, l2, step, AdamOptions::default())

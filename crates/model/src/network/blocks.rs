@@ -2,10 +2,12 @@
 
 use candle_core::{DType, Tensor, Var};
 use duomo_ops::{
-    BatchStatistics, Conv2d, NormOptions, Padding, add_skip, batch_norm_leaky_relu, conv2d,
-    dropout, normalize_leaky_relu, pixel_shuffle, transposed_conv2d,
+    BatchStatistics, Conv2d, NormOptions, Padding, batch_norm_leaky_relu,
+    batch_norm_leaky_relu_gradients, normalize_leaky_relu,
 };
 
+use super::pass::{Parameter, Pass};
+use super::tape::Traced;
 use crate::layers::STRIDE;
 use crate::{Error, Head, Parameters};
 
@@ -15,72 +17,52 @@ const NORM: NormOptions = NormOptions { epsilon: 1e-3, slope: 0.2 };
 /// Share of the running statistics that a training pass leaves.
 const DECAY: f64 = 0.9;
 
-/// One run of the network over a batch of slices.
-pub(crate) struct Pass {
-    /// For every slice the row of γ, β and statistics that it uses.
-    pub(crate) rows: Vec<usize>,
-    pub(crate) mode: Mode,
-}
-
-/// Whether a run learns.
-#[derive(Clone, Copy)]
-pub(crate) enum Mode {
-    /// Batch statistics, dropout, gradients.
-    Training { dropout_seed: u64 },
-    /// Running statistics, no graph.
-    Inference,
-}
-
-impl Pass {
-    /// A parameter as this run sees it: part of the graph only while training.
-    pub(crate) fn tensor(&self, var: &Var) -> Tensor {
-        match self.mode {
-            Mode::Training { .. } => var.as_tensor().clone(),
-            Mode::Inference => var.as_detached_tensor(),
-        }
-    }
-}
-
 /// Batch norm with one row of γ, β and statistics per modality, then LeakyReLU (Eq. 1).
 #[derive(Clone, Debug)]
 pub(crate) struct Norm {
-    gamma: Var,
-    beta: Var,
+    gamma: Parameter,
+    beta: Parameter,
     running_mean: Var,
     running_variance: Var,
 }
 
 impl Norm {
     pub(crate) fn new(parameters: &Parameters, name: &str) -> Self {
-        let part = |part: &str| parameters.get(&format!("{name}.{part}"));
+        let part = |part: &str| format!("{name}.{part}");
         Self {
-            gamma: part("gamma"),
-            beta: part("beta"),
-            running_mean: part("running_mean"),
-            running_variance: part("running_var"),
+            gamma: Parameter::new(parameters, part("gamma")),
+            beta: Parameter::new(parameters, part("beta")),
+            running_mean: parameters.get(&part("running_mean")),
+            running_variance: parameters.get(&part("running_var")),
         }
     }
 
-    pub(crate) fn forward(&self, x: &Tensor, pass: &Pass) -> Result<Tensor, Error> {
-        let (gamma, beta) = (pass.tensor(&self.gamma), pass.tensor(&self.beta));
-        match pass.mode {
-            Mode::Training { .. } => {
-                let (y, batch) = batch_norm_leaky_relu(x, &gamma, &beta, &pass.rows, NORM)?;
-                self.follow(&batch)?;
-                Ok(y)
-            }
-            Mode::Inference => {
-                let mean = self.running_mean.as_detached_tensor();
-                let variance = self.running_variance.as_detached_tensor();
-                let rows = &pass.rows;
-                Ok(normalize_leaky_relu(x, &gamma, &beta, &mean, &variance, rows, NORM)?)
-            }
+    pub(crate) fn forward(&self, x: &Traced, pass: &Pass) -> Result<Traced, Error> {
+        let (gamma, beta) = (pass.parameter(&self.gamma), pass.parameter(&self.beta));
+        let rows = pass.rows.clone();
+        if pass.dropout_seed().is_none() {
+            let mean = self.running_mean.as_detached_tensor();
+            let variance = self.running_variance.as_detached_tensor();
+            let tables = (&gamma.tensor, &beta.tensor);
+            let y =
+                normalize_leaky_relu(&x.tensor, tables.0, tables.1, &mean, &variance, &rows, NORM)?;
+            return Ok(Traced::constant(y));
         }
+        let (y, batch) =
+            batch_norm_leaky_relu(&x.tensor, &gamma.tensor, &beta.tensor, &rows, NORM)?;
+        self.follow(&batch)?;
+        let (input, tables) = (x.tensor.clone(), [gamma.tensor.clone(), beta.tensor.clone()]);
+        Ok(pass.record(y, &[x, &gamma, &beta], move |gradient| {
+            let tables = tables.each_ref();
+            let gradients =
+                batch_norm_leaky_relu_gradients(&input, tables, gradient, &rows, &batch, NORM)?;
+            Ok(gradients.map(Some).into())
+        }))
     }
 
     /// Moves the running statistics of the rows that the batch holds towards the batch's.
     fn follow(&self, batch: &BatchStatistics) -> Result<(), Error> {
-        let channels = self.gamma.dims()[1];
+        let channels = self.gamma.var.dims()[1];
         let pairs = [(&self.running_mean, &batch.mean), (&self.running_variance, &batch.variance)];
         for (running, new) in pairs {
             let mut values = running.to_dtype(DType::F64)?.flatten_all()?.to_vec1::<f64>()?;
@@ -108,10 +90,10 @@ impl Dropout {
         Self { probability, layer }
     }
 
-    fn forward(self, x: Tensor, pass: &Pass) -> Result<Tensor, Error> {
-        match pass.mode {
-            Mode::Training { dropout_seed } if self.probability > 0.0 => {
-                Ok(dropout(&x, self.probability, layer_seed(dropout_seed, self.layer))?)
+    fn forward(self, x: Traced, pass: &Pass) -> Result<Traced, Error> {
+        match pass.dropout_seed() {
+            Some(seed) if self.probability > 0.0 => {
+                pass.dropout(&x, self.probability, layer_seed(seed, self.layer))
             }
             _ => Ok(x),
         }
@@ -132,7 +114,7 @@ pub(crate) fn layer_seed(seed: u64, layer: u64) -> u64 {
 #[derive(Clone, Debug)]
 pub(crate) struct Unit {
     norm: Norm,
-    weight: Var,
+    weight: Parameter,
     convolution: Conv2d,
     dropout: Dropout,
 }
@@ -146,15 +128,15 @@ impl Unit {
     ) -> Self {
         Self {
             norm: Norm::new(parameters, &format!("{name}.norm")),
-            weight: parameters.get(&format!("{name}.weight")),
+            weight: Parameter::new(parameters, format!("{name}.weight")),
             convolution: Conv2d { padding: Padding::Zero, dilation },
             dropout,
         }
     }
 
-    pub(crate) fn forward(&self, x: &Tensor, pass: &Pass) -> Result<Tensor, Error> {
+    pub(crate) fn forward(&self, x: &Traced, pass: &Pass) -> Result<Traced, Error> {
         let x = self.norm.forward(x, pass)?;
-        let x = conv2d(&x, &pass.tensor(&self.weight), self.convolution)?;
+        let x = pass.conv2d(&x, &self.weight, self.convolution)?;
         self.dropout.forward(x, pass)
     }
 }
@@ -167,16 +149,16 @@ pub(crate) struct Residual {
 }
 
 impl Residual {
-    pub(crate) fn forward(&self, x: &Tensor, pass: &Pass) -> Result<Tensor, Error> {
+    pub(crate) fn forward(&self, x: &Traced, pass: &Pass) -> Result<Traced, Error> {
         let main = self.unit2.forward(&self.unit1.forward(x, pass)?, pass)?;
-        Ok(add_skip(&main, x)?)
+        pass.add_skip(&main, x)
     }
 }
 
 /// Group 10: from stride 8 to full size.
 #[derive(Clone, Debug)]
 pub(crate) struct HeadBlock {
-    weight: Var,
+    weight: Parameter,
     norm: Norm,
     head: Head,
 }
@@ -184,22 +166,21 @@ pub(crate) struct HeadBlock {
 impl HeadBlock {
     pub(crate) fn new(parameters: &Parameters, name: &str, head: Head) -> Self {
         Self {
-            weight: parameters.get(&format!("{name}.weight")),
+            weight: Parameter::new(parameters, format!("{name}.weight")),
             norm: Norm::new(parameters, &format!("{name}.norm")),
             head,
         }
     }
 
-    pub(crate) fn forward(&self, x: &Tensor, pass: &Pass) -> Result<Tensor, Error> {
-        let weight = pass.tensor(&self.weight);
+    pub(crate) fn forward(&self, x: &Traced, pass: &Pass) -> Result<Traced, Error> {
         match self.head {
             Head::PixelShuffle => {
                 let symmetric = Conv2d { padding: Padding::Symmetric, dilation: 1 };
-                let x = conv2d(x, &weight, symmetric)?; // [B, h, w, 64·8C]
-                Ok(pixel_shuffle(&self.norm.forward(&x, pass)?, STRIDE)?)
+                let x = pass.conv2d(x, &self.weight, symmetric)?; // [B, h, w, 64·8C]
+                pass.pixel_shuffle(&self.norm.forward(&x, pass)?, STRIDE)
             }
             Head::Transposed => {
-                let x = transposed_conv2d(x, &weight, STRIDE, STRIDE / 2)?; // [B, 8h, 8w, 8C]
+                let x = pass.transposed_conv2d(x, &self.weight, STRIDE, STRIDE / 2)?; // [B, 8h, 8w, 8C]
                 self.norm.forward(&x, pass)
             }
         }

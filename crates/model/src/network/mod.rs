@@ -1,15 +1,21 @@
 //! The network: one pass through shared kernels, each modality with its own norms.
 
 mod blocks;
+mod output;
+mod pass;
+mod tape;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use candle_core::{DType, Device, Tensor};
-use duomo_ops::{Conv2d, Padding, conv2d, max_pool2};
+use duomo_ops::{Conv2d, Padding};
 
 use crate::layers::{After, GROUPS, STRIDE};
 use crate::{Architecture, Error, Parameters};
-use blocks::{Dropout, HeadBlock, Mode, Pass, Residual, Unit};
+use blocks::{Dropout, HeadBlock, Residual, Unit};
+pub use output::Output;
+use pass::{Parameter, Pass};
+use tape::Traced;
 
 /// The fully convolutional network of \[Chen2020\] (see [`Architecture`] for its table).
 ///
@@ -31,22 +37,14 @@ use blocks::{Dropout, HeadBlock, Mode, Pass, Residual, Unit};
 pub struct Fcn {
     architecture: Architecture,
     parameters: Parameters,
+    stem: Parameter,
     /// Groups 1 to 8.
     residual: Vec<Vec<Residual>>,
     /// Group 9.
     plain: [Unit; 2],
     /// Group 10.
     head: HeadBlock,
-}
-
-/// What a training pass returns; lists are indexed by modality.
-#[derive(Clone, Debug)]
-pub struct Output {
-    /// Logits `[B_m, H, W, C]`.
-    pub logits: Vec<Tensor>,
-    /// The kept groups' features by group number, `[B_m, h, w, channels]`: the sum that the group's
-    /// last block returns, before pooling and before the next norm.
-    pub features: Vec<BTreeMap<usize, Tensor>>,
+    output: Parameter,
 }
 
 impl Fcn {
@@ -72,7 +70,10 @@ impl Fcn {
         }
         let plain = [builder.unit("group9.unit1", 1), builder.unit("group9.unit2", 1)];
         let head = HeadBlock::new(&parameters, "group10", architecture.head);
-        Ok(Self { architecture: architecture.clone(), parameters, residual, plain, head })
+        let [stem, output] =
+            ["stem", "output"].map(|name| Parameter::new(&parameters, name.to_owned()));
+        let architecture = architecture.clone();
+        Ok(Self { architecture, parameters, stem, residual, plain, head, output })
     }
 
     /// Returns the weights and statistics.
@@ -85,7 +86,7 @@ impl Fcn {
         &self.architecture
     }
 
-    /// Returns logits and the features of the groups in `keep`, with the graph for gradients.
+    /// Returns logits and the features of the groups in `keep`, with what the backward pass needs.
     ///
     /// All modalities' slices pass the convolutions as one batch. Every norm takes the statistics
     /// of each modality's own slices (of all slices if normalisation is shared) and moves its
@@ -118,18 +119,9 @@ impl Fcn {
             std::iter::repeat_n(self.architecture.norm_row(modality), count)
         };
         let rows = slices.iter().enumerate().flat_map(row_of).collect();
-        let pass = Pass { rows, mode: Mode::Training { dropout_seed } };
-        let keep = keep.iter().copied().collect();
-        let (logits, features) = self.run(&Tensor::cat(images, 0)?, &pass, &keep)?;
-
-        let mut output = Output { logits: split(&logits, &slices)?, features: Vec::new() };
-        output.features.resize(slices.len(), BTreeMap::new());
-        for (group, map) in features {
-            for (of_modality, part) in output.features.iter_mut().zip(split(&map, &slices)?) {
-                of_modality.insert(group, part);
-            }
-        }
-        Ok(output)
+        let pass = Pass::training(rows, dropout_seed);
+        let (logits, groups) = self.run(&Tensor::cat(images, 0)?, &pass, keep)?;
+        Output::new(pass.into_tape(), logits, groups, &slices)
     }
 
     /// Returns the logits `[B, H, W, C]` of one modality's slices, from the running statistics and
@@ -152,33 +144,35 @@ impl Fcn {
         }
         self.check_images(images, modality)?;
         let row = self.architecture.norm_row(modality);
-        let pass = Pass { rows: vec![row; images.dims()[0]], mode: Mode::Inference };
-        let (logits, _) = self.run(&images.detach(), &pass, &BTreeSet::new())?;
-        Ok(logits)
+        let pass = Pass::inference(vec![row; images.dims()[0]]);
+        let (logits, _) = self.run(&images.detach(), &pass, &[])?;
+        Ok(logits.tensor)
     }
 
+    /// Returns the logits and the features of the groups in `keep`.
     fn run(
         &self,
         images: &Tensor,
         pass: &Pass,
-        keep: &BTreeSet<usize>,
-    ) -> Result<(Tensor, BTreeMap<usize, Tensor>), Error> {
+        keep: &[usize],
+    ) -> Result<(Traced, BTreeMap<usize, Traced>), Error> {
         let mut kept = BTreeMap::new();
-        let mut keep_group = |group: usize, x: &Tensor| {
+        let mut keep_group = |group: usize, x: &Traced| {
             if keep.contains(&group) {
                 kept.insert(group, x.clone());
             }
         };
 
+        let images = Traced::constant(images.contiguous()?);
         let zero = Conv2d { padding: Padding::Zero, dilation: 1 };
-        let mut x = conv2d(&images.contiguous()?, &self.kernel("stem", pass), zero)?;
+        let mut x = pass.conv2d(&images, &self.stem, zero)?;
         for (index, (blocks, plan)) in self.residual.iter().zip(&GROUPS).enumerate() {
             for block in blocks {
                 x = block.forward(&x, pass)?;
             }
             keep_group(index + 1, &x);
             if plan.after == After::MaxPool {
-                x = max_pool2(&x)?;
+                x = pass.max_pool2(&x)?;
             }
         }
         for unit in &self.plain {
@@ -189,12 +183,8 @@ impl Fcn {
         keep_group(10, &x);
 
         let symmetric = Conv2d { padding: Padding::Symmetric, dilation: 1 };
-        let logits = conv2d(&x, &self.kernel("output", pass), symmetric)?;
+        let logits = pass.conv2d(&x, &self.output, symmetric)?;
         Ok((logits, kept))
-    }
-
-    fn kernel(&self, name: &str, pass: &Pass) -> Tensor {
-        pass.tensor(&self.parameters.get(name))
     }
 
     /// Checks the training images of all modalities and returns how many slices each has.
@@ -242,20 +232,6 @@ impl Builder<'_> {
         self.units += 1;
         Unit::new(self.parameters, name, dilation, dropout)
     }
-}
-
-/// Cuts a batch into the slices of each modality.
-fn split(batch: &Tensor, slices: &[usize]) -> Result<Vec<Tensor>, Error> {
-    if slices.len() == 1 {
-        return Ok(vec![batch.clone()]);
-    }
-    let mut start = 0;
-    let mut part = |&count: &usize| {
-        let part = batch.narrow(0, start, count);
-        start += count;
-        Ok(part?)
-    };
-    slices.iter().map(&mut part).collect()
 }
 
 #[cfg(test)]

@@ -56,11 +56,11 @@ fn steps(
         for step in 1..=3 {
             let output = case.fcn.forward_train(&case.images, &[5, 6, 7], 0).unwrap();
             let loss = case.total(&output, &affinity(&case, &output, PUBLISHED)?)?;
-            let gradients = loss.backward()?;
+            let gradients = output.backward(&loss).unwrap();
             for (name, var) in trainable {
                 let (first, second) = &moments[name];
                 let l2 = if var.rank() == 4 { l2 } else { 0.0 };
-                let gradient = gradients.get(var).unwrap();
+                let gradient = &gradients[name];
                 let options = AdamOptions::default();
                 adam_update(var, gradient, (first, second), RATE, l2, step, options)?;
             }

@@ -31,7 +31,7 @@ fn gradients_of_class_affinity_are_as_published() -> Result<()> {
 
         case.assert_close("loss.total.affinity", &affinity_total);
         case.assert_close("loss.total.csa", &total);
-        case.assert_gradients("grad.csa.", &total)
+        case.assert_gradients("grad.csa.", output, &total)
     })
 }
 

@@ -43,6 +43,28 @@ pub fn max_pool2(input: &Tensor) -> Result<Tensor> {
     input.contiguous()?.apply_op1(MaxPool2 { winners: OnceLock::new() })
 }
 
+/// Returns the gradient of [`max_pool2`] with respect to its input.
+///
+/// For callers that keep no graph: the maxima are found once more.
+///
+/// # Shapes
+///
+/// - `input`: `[B, H, W, C]`; the result has the same and carries no gradient itself
+/// - `gradient`: with respect to the output, `[B, H / 2, W / 2, C]`
+///
+/// # Errors
+///
+/// Those of [`max_pool2`], and a `gradient` of another shape.
+pub fn max_pool2_gradient(input: &Tensor, gradient: &Tensor) -> Result<Tensor> {
+    let expected = Dims::new(input.dims())?.output_shape();
+    if gradient.shape() != &expected {
+        bail!("max_pool2: got a gradient of shape {:?}, expected {expected:?}", gradient.dims());
+    }
+    let pool = MaxPool2 { winners: OnceLock::new() };
+    input.contiguous()?.apply_op1_no_bwd(&pool)?;
+    pool.gradient(input, gradient)
+}
+
 /// Sizes of the input.
 #[derive(Clone, Copy, Debug)]
 struct Dims {
@@ -68,6 +90,16 @@ impl Dims {
 struct MaxPool2 {
     /// For every output its maximum's place in the window: 0 1 above, 2 3 below.
     winners: OnceLock<Vec<u8>>,
+}
+
+impl MaxPool2 {
+    fn gradient(&self, input: &Tensor, gradient: &Tensor) -> Result<Tensor> {
+        let Some(winners) = self.winners.get() else {
+            bail!("max_pool2: the gradient was asked for before the result");
+        };
+        let backward = Backward { winners, dims: Dims::new(input.dims())? };
+        gradient.contiguous()?.apply_op1_no_bwd(&backward)
+    }
 }
 
 impl CustomOp1 for MaxPool2 {
@@ -98,11 +130,7 @@ impl CustomOp1 for MaxPool2 {
         if !input.track_op() {
             return Ok(None);
         }
-        let Some(winners) = self.winners.get() else {
-            bail!("max_pool2: the gradient was asked for before the result");
-        };
-        let backward = Backward { winners, dims: Dims::new(input.dims())? };
-        Ok(Some(gradient.contiguous()?.apply_op1_no_bwd(&backward)?))
+        Ok(Some(self.gradient(input, gradient)?))
     }
 }
 

@@ -1,7 +1,9 @@
 use candle_core::{DType, Device, Tensor, Var};
 
-use super::max_pool2;
-use crate::testing::{assert_fast_equals_reference, assert_gradients, random, values};
+use super::{max_pool2, max_pool2_gradient};
+use crate::testing::{
+    assert_fast_equals_reference, assert_gradients, assert_gradients_without_graph, random, values,
+};
 
 /// The maximum of every window by its definition.
 fn reference(input: &Tensor) -> Vec<f64> {
@@ -56,4 +58,16 @@ fn takes_tensors_that_are_not_contiguous() {
     assert_gradients(&[random((1, 3, 4, 6), 1)], &|t| {
         max_pool2(&t[0].permute((0, 2, 3, 1))?)?.permute((0, 3, 1, 2))
     });
+}
+
+#[test]
+fn gradients_without_a_graph_are_the_same() {
+    let input = random((2, 5, 6, 3), 1);
+    assert_gradients_without_graph(
+        std::slice::from_ref(&input),
+        &|t| max_pool2(&t[0]),
+        &|t, gradient| Ok(vec![max_pool2_gradient(&t[0], gradient)?]),
+    );
+    let error = max_pool2_gradient(&input, &random((2, 3, 3, 3), 2)).unwrap_err().to_string();
+    assert!(error.contains("[2, 3, 3, 3]") && error.contains("[2, 2, 3, 3]"), "{error}");
 }

@@ -51,6 +51,8 @@ pub struct BatchStatistics {
     pub variance: Vec<f32>,
     /// Whether some slice used the row, `[R]`.
     pub present: Vec<bool>,
+    /// The same before rounding, for [`batch_norm_leaky_relu_gradients`].
+    moments: Arc<Moments>,
 }
 
 /// Returns the normalised and rectified `input`, Eq. (1) of the module, and the statistics it was
@@ -104,10 +106,46 @@ pub fn batch_norm_leaky_relu(
         DType::F64 => Ok(reference::moments(elements(NAME, view)?, rows, dims)),
         other => Err(unsupported(NAME, other)),
     })?;
+    let moments = Arc::new(moments);
     let statistics = moments.unbiased(dims)?;
-    let norm = Norm { dims, rows: rows.into(), moments: Arc::new(moments) };
+    let norm = Norm { dims, rows: rows.into(), moments };
     let output = input.apply_op3(&gamma.contiguous()?, &beta.contiguous()?, norm)?;
     Ok((output, statistics))
+}
+
+/// Returns the gradients of [`batch_norm_leaky_relu`] with respect to `input`, `gamma` and `beta`.
+///
+/// For callers that keep no graph. `rows`, `options` and the tensors are those of the forward pass, and
+/// `statistics` is what it returned.
+///
+/// # Shapes
+///
+/// - `input`, `gradient` (with respect to the output): `[B, H, W, C]`
+/// - `gamma`, `beta`: `[R, C]`
+/// - results: those of `input`, `gamma` and `beta`; they carry no gradient themselves
+///
+/// # Errors
+///
+/// Those of [`batch_norm_leaky_relu`], and `statistics` or a `gradient` of another shape.
+pub fn batch_norm_leaky_relu_gradients(
+    input: &Tensor,
+    [gamma, beta]: [&Tensor; 2],
+    gradient: &Tensor,
+    rows: &[usize],
+    statistics: &BatchStatistics,
+    options: NormOptions,
+) -> Result<[Tensor; 3]> {
+    let dims = Dims::new(input, [gamma, beta], rows, options)?;
+    let (known, expected) = (statistics.mean.len(), dims.rows * dims.channels);
+    if known != expected || gradient.shape() != input.shape() {
+        bail!(
+            "{NAME}: got {known} means and a gradient of shape {:?}, expected {expected} and {:?}",
+            gradient.dims(),
+            input.dims()
+        );
+    }
+    Norm { dims, rows: rows.into(), moments: Arc::clone(&statistics.moments) }
+        .all_gradients([input, gamma, beta, gradient])
 }
 
 /// Returns the normalised and rectified `input`, Eq. (1) of the module, with given mean and variance.
@@ -208,7 +246,7 @@ impl Dims {
 }
 
 /// Mean and biased variance of every row and channel, `[R, C]`, and the slices of every row.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 struct Moments {
     mean: Vec<f64>,
     variance: Vec<f64>,
@@ -217,7 +255,7 @@ struct Moments {
 
 impl Moments {
     #[expect(clippy::cast_possible_truncation, reason = "statistics are kept like the weights")]
-    fn unbiased(&self, dims: Dims) -> Result<BatchStatistics> {
+    fn unbiased(self: &Arc<Self>, dims: Dims) -> Result<BatchStatistics> {
         let counts: Vec<usize> = self.slices.iter().map(|slices| slices * dims.pixels).collect();
         if let Some(row) = counts.iter().position(|&count| count == 1) {
             bail!(
@@ -233,6 +271,7 @@ impl Moments {
                 .map(|(count, variance)| (variance * count / (count - 1.0)) as f32)
                 .collect(),
             present: self.slices.iter().map(|&slices| slices > 0).collect(),
+            moments: Arc::clone(self),
         })
     }
 
@@ -295,12 +334,8 @@ impl CustomOp3 for Norm {
         _output: &Tensor,
         gradient: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
-        let gradients = match input.dtype() {
-            DType::F32 => self.gradients([input, gamma, beta, gradient], cpu::backward),
-            DType::F64 => self.gradients([input, gamma, beta, gradient], reference::backward),
-            other => Err(unsupported(NAME, other)),
-        }?;
-        let [input_gradient, gamma_gradient, beta_gradient] = gradients;
+        let [input_gradient, gamma_gradient, beta_gradient] =
+            self.all_gradients([input, gamma, beta, gradient])?;
         Ok((
             input.track_op().then_some(input_gradient),
             gamma.track_op().then_some(gamma_gradient),
@@ -317,7 +352,15 @@ fn three<T: WithDType>([input, gamma, beta]: [View<'_>; 3]) -> Result<Three<'_, 
 }
 
 impl Norm {
-    /// The gradients with respect to input, `γ` and `β`.
+    /// The gradients with respect to input, `γ` and `β`, given these and that of the output.
+    fn all_gradients(&self, tensors: [&Tensor; 4]) -> Result<[Tensor; 3]> {
+        match tensors[0].dtype() {
+            DType::F32 => self.gradients(tensors, cpu::backward),
+            DType::F64 => self.gradients(tensors, reference::backward),
+            other => Err(unsupported(NAME, other)),
+        }
+    }
+
     fn gradients<T: WithDType>(
         &self,
         [input, gamma, beta, gradient]: [&Tensor; 4],

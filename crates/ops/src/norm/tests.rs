@@ -1,9 +1,11 @@
 use candle_core::{DType, Tensor};
 
-use super::{NormOptions, batch_norm_leaky_relu, normalize_leaky_relu};
+use super::{
+    NormOptions, batch_norm_leaky_relu, batch_norm_leaky_relu_gradients, normalize_leaky_relu,
+};
 use crate::testing::{
-    Block, assert_fast_equals_reference, assert_gradients, random, relative_difference, run,
-    tolerance, values,
+    Block, assert_fast_equals_reference, assert_gradients, assert_gradients_without_graph, random,
+    relative_difference, run, tolerance, values,
 };
 
 const OPTIONS: NormOptions = NormOptions { epsilon: 1e-3, slope: 0.2 };
@@ -153,4 +155,26 @@ fn errors_say_what_does_not_fit() {
     assert!(rows.contains("got rows [2] for 1 slices"), "{rows}");
     let single = message((1, 1, 1, 3), &[1]);
     assert!(single.contains("row 1 has one value per channel"), "{single}");
+}
+
+#[test]
+fn gradients_without_a_graph_are_the_same() {
+    let rows = [1, 0, 1];
+    let inputs = [random((3, 4, 5, 2), 1), random((2, 2), 2), random((2, 2), 3)];
+    let forward = |t: &[Tensor]| batch_norm_leaky_relu(&t[0], &t[1], &t[2], &rows, OPTIONS);
+    assert_gradients_without_graph(&inputs, &|t| Ok(forward(t)?.0), &|t, gradient| {
+        let (_, statistics) = forward(t)?;
+        let tables = [&t[1], &t[2]];
+        let gradients =
+            batch_norm_leaky_relu_gradients(&t[0], tables, gradient, &rows, &statistics, OPTIONS);
+        Ok(gradients?.into())
+    });
+
+    let (_, statistics) = forward(&inputs).unwrap();
+    let short = random((3, 4, 4, 2), 4);
+    let tables = [&inputs[1], &inputs[2]];
+    let error =
+        batch_norm_leaky_relu_gradients(&inputs[0], tables, &short, &rows, &statistics, OPTIONS);
+    let message = error.unwrap_err().to_string();
+    assert!(message.contains("a gradient of shape [3, 4, 4, 2]"), "{message}");
 }

@@ -56,6 +56,29 @@ pub fn pixel_shuffle(input: &Tensor, factor: usize) -> Result<Tensor> {
 }
 
 /// Sizes of the coarse image, and the channels of the fine one.
+/// Returns the inverse of [`pixel_shuffle`], which is its gradient as well.
+///
+/// # Shapes
+///
+/// - `fine`: `[B, f H, f W, C]`
+/// - result: `[B, H, W, f² C]`, carries no gradient itself
+///
+/// # Errors
+///
+/// Returns an error if `fine` has not four dimensions, the factor is 0 or does not divide its rows and
+/// columns, or its elements are neither `f32` nor `f64`.
+pub fn pixel_unshuffle(fine: &Tensor, factor: usize) -> Result<Tensor> {
+    let (batch, height, width, channels) = fine.dims4()?;
+    if factor == 0 || height % factor != 0 || width % factor != 0 {
+        bail!(
+            "pixel_unshuffle: got an image of {height} x {width} and factor {factor}, \
+             expected multiples of the factor"
+        );
+    }
+    let dims = Dims { batch, height: height / factor, width: width / factor, channels, factor };
+    fine.contiguous()?.apply_op1_no_bwd(&Unshuffle(dims))
+}
+
 #[derive(Clone, Copy, Debug)]
 struct Dims {
     batch: usize,

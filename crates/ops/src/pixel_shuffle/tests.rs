@@ -1,11 +1,11 @@
 use candle_core::DType;
 
-use super::pixel_shuffle;
+use super::{pixel_shuffle, pixel_unshuffle};
 use crate::conv2d::{Conv2d, Padding, conv2d};
 use crate::norm::{NormOptions, batch_norm_leaky_relu};
 use crate::testing::{
-    Block, assert_fast_equals_reference, assert_gradients, random, relative_difference, tolerance,
-    values,
+    Block, assert_fast_equals_reference, assert_gradients, assert_gradients_without_graph, random,
+    relative_difference, tolerance, values,
 };
 
 #[test]
@@ -71,4 +71,18 @@ fn deconvolution_of_the_network_equals_pytorch() {
 fn errors_say_what_does_not_fit() {
     let message = pixel_shuffle(&random((1, 1, 1, 6), 1), 2).unwrap_err().to_string();
     assert!(message.contains("got 6 channels and factor 2"), "{message}");
+}
+
+#[test]
+fn the_inverse_is_the_gradient() {
+    let input = random((2, 3, 2, 18), 1);
+    assert_gradients_without_graph(
+        std::slice::from_ref(&input),
+        &|t| pixel_shuffle(&t[0], 3),
+        &|_, gradient| Ok(vec![pixel_unshuffle(gradient, 3)?]),
+    );
+    let back = pixel_unshuffle(&pixel_shuffle(&input, 3).unwrap(), 3).unwrap();
+    assert_eq!(values(&back), values(&input));
+    let error = pixel_unshuffle(&random((1, 6, 4, 1), 1), 3).unwrap_err().to_string();
+    assert!(error.contains("6 x 4 and factor 3"), "{error}");
 }

@@ -54,6 +54,36 @@ pub fn transposed_conv2d(
     input.contiguous()?.apply_op2(&kernel.contiguous()?, Forward(steps))
 }
 
+/// Returns the gradients of [`transposed_conv2d`] with respect to `input` and `kernel`.
+///
+/// For callers that keep no graph.
+///
+/// # Shapes
+///
+/// - `input`, `kernel`: those of the forward pass; the results have the same and carry no gradient
+/// - `gradient`: with respect to the output
+///
+/// # Errors
+///
+/// Those of [`transposed_conv2d`], and a `gradient` of another shape.
+pub fn transposed_conv2d_gradients(
+    input: &Tensor,
+    kernel: &Tensor,
+    gradient: &Tensor,
+    stride: usize,
+    padding: usize,
+) -> Result<[Tensor; 2]> {
+    let dims = Dims::new(input.dims(), kernel.dims(), Steps { stride, padding })?;
+    if gradient.shape() != &dims.output_shape() {
+        let (given, expected) = (gradient.dims(), dims.output_shape());
+        bail!("transposed_conv2d: got a gradient of shape {given:?}, expected {expected:?}");
+    }
+    let gradient = gradient.contiguous()?;
+    let by_input = gradient.apply_op2_no_bwd(&kernel.contiguous()?, &BackwardInput(dims))?;
+    let by_kernel = gradient.apply_op2_no_bwd(&input.contiguous()?, &BackwardKernel(dims))?;
+    Ok([by_input, by_kernel])
+}
+
 #[derive(Clone, Copy, Debug)]
 struct Steps {
     stride: usize,

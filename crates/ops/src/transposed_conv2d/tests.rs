@@ -1,9 +1,10 @@
 use candle_core::DType;
 
-use super::transposed_conv2d;
+use super::{transposed_conv2d, transposed_conv2d_gradients};
 use crate::norm::{NormOptions, batch_norm_leaky_relu};
 use crate::testing::{
-    Block, assert_fast_equals_reference, assert_gradients, random, relative_difference, tolerance,
+    Block, assert_fast_equals_reference, assert_gradients, assert_gradients_without_graph, random,
+    relative_difference, tolerance,
 };
 
 #[test]
@@ -62,4 +63,17 @@ fn errors_say_what_does_not_fit() {
     let error = transposed_conv2d(&random((1, 1, 1, 3), 1), &random((3, 2, 2, 1), 2), 2, 1);
     let message = error.unwrap_err().to_string();
     assert!(message.contains("nothing is left"), "{message}");
+}
+
+#[test]
+fn gradients_without_a_graph_are_the_same() {
+    let inputs = [random((2, 3, 2, 2), 1), random((2, 4, 4, 3), 2)];
+    assert_gradients_without_graph(
+        &inputs,
+        &|t| transposed_conv2d(&t[0], &t[1], 2, 1),
+        &|t, gradient| Ok(transposed_conv2d_gradients(&t[0], &t[1], gradient, 2, 1)?.into()),
+    );
+    let error = transposed_conv2d_gradients(&inputs[0], &inputs[1], &inputs[0], 2, 1);
+    let message = error.unwrap_err().to_string();
+    assert!(message.contains("a gradient of shape [2, 3, 2, 2]"), "{message}");
 }

@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use candle_core::{DType, Result, Tensor, Var};
 
 use crate::fixture::{Fixture, PRECISIONS, relative_error};
-use crate::network::blocks::{Dropout, HeadBlock, Mode, Norm, Pass, Residual, Unit};
+use crate::network::blocks::{Dropout, HeadBlock, Norm, Residual, Unit};
+use crate::network::pass::Pass;
+use crate::network::tape::Traced;
 use crate::{Error, Head, Parameters};
 
 /// Two modalities with two slices each.
@@ -70,9 +72,10 @@ fn running_statistics_move_a_tenth_of_the_way() -> Result<()> {
     for (name, rows) in [("norm", ROWS), ("norm_shared", [0; 4])] {
         let parameters = parameters(&fixture, name, DType::F64)?;
         let input = fixture.get(&format!("{name}.input")).to_dtype(DType::F64)?;
-        let mode = Mode::Training { dropout_seed: 0 };
+        let pass = Pass::training(rows.to_vec(), 0);
 
-        Norm::new(&parameters, name).forward(&input, &Pass { rows: rows.to_vec(), mode }).unwrap();
+        let traced = Traced::constant(input.clone());
+        Norm::new(&parameters, name).forward(&traced, &pass).unwrap();
 
         for row in 0..=rows[3] {
             let of_row = (0u32..4).filter(|&slice| rows[slice as usize] == row);
@@ -94,7 +97,7 @@ fn running_statistics_move_a_tenth_of_the_way() -> Result<()> {
     Ok(())
 }
 
-type Block = Box<dyn Fn(&Tensor, &Pass) -> std::result::Result<Tensor, Error>>;
+type Block = Box<dyn Fn(&Traced, &Pass) -> std::result::Result<Traced, Error>>;
 
 /// Compares outputs and gradients of one block in both precisions.
 ///
@@ -104,22 +107,22 @@ fn each_precision(name: &str, rows: &[usize], build: impl Fn(&Parameters) -> Blo
     for (dtype, tolerance) in PRECISIONS {
         let parameters = parameters(&fixture, name, dtype)?;
         let block = build(&parameters);
-        let input = Var::from_tensor(&fixture.get(&format!("{name}.input")).to_dtype(dtype)?)?;
+        let input = fixture.get(&format!("{name}.input")).to_dtype(dtype)?;
         let probe = fixture.get(&format!("{name}.probe")).to_dtype(dtype)?;
-        let run = |mode| block(&input, &Pass { rows: rows.to_vec(), mode }).unwrap();
+        let run = |pass: &Pass| block(&pass.leaf("input", input.clone()), pass).unwrap();
+        let pass = Pass::training(rows.to_vec(), 0);
 
-        let used = run(Mode::Inference);
-        let trained = run(Mode::Training { dropout_seed: 0 });
-        let gradients = (&trained * &probe)?.sum_all()?.backward()?;
+        let used = run(&Pass::inference(rows.to_vec()));
+        let trained = run(&pass);
+        let gradients = pass.into_tape().backward(vec![(trained.clone(), probe)]).unwrap();
 
-        fixture.assert_close(&format!("{name}.eval.output"), &used, tolerance);
-        fixture.assert_close(&format!("{name}.train.output"), &trained, tolerance);
-        let of = |var: &Var| gradients.get(var).unwrap();
-        fixture.assert_close(&format!("{name}.grad.input"), of(&input), tolerance);
-        for (parameter, var) in parameters.trainable() {
+        fixture.assert_close(&format!("{name}.eval.output"), &used.tensor, tolerance);
+        fixture.assert_close(&format!("{name}.train.output"), &trained.tensor, tolerance);
+        fixture.assert_close(&format!("{name}.grad.input"), &gradients["input"], tolerance);
+        for parameter in parameters.trainable().keys() {
             // `unit.norm.gamma` has the gradient `unit.grad.norm.gamma`.
             let published = parameter.replacen(name, &format!("{name}.grad"), 1);
-            fixture.assert_close(&published, of(var), tolerance);
+            fixture.assert_close(&published, &gradients[parameter], tolerance);
         }
     }
     Ok(())
