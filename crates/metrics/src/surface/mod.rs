@@ -8,11 +8,12 @@
 //! ```
 //!
 //! in `f64` and in this order, which gives the same last digit as `scipy.ndimage`. The fast search
-//! (bit planes, windows, a field) and the plain one (every pair) give the same bits.
+//! (bit planes, tiles, a field) and the plain one (every pair) give the same bits.
 //!
 //! The same search serves two other sets of points: [`elements`], the pieces of a surface that runs
 //! between the voxels, and [`volume`], all voxels of the masks.
 
+mod bits;
 mod border;
 mod elements;
 mod field;
@@ -24,6 +25,7 @@ mod profile;
 mod reference;
 #[cfg(test)]
 mod tests;
+mod tiles;
 mod volume;
 
 pub(crate) use elements::ElementPair;
