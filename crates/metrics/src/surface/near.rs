@@ -15,7 +15,7 @@ use super::tiles::{Margins, SIDE, Tiles};
 const REACH: usize = 2 * SIDE;
 
 /// Rows and slices that are searched at most, as an area of the `(h, d)` plane.
-const ROWS: f64 = 512.0;
+const ROWS: f64 = 810.0;
 
 /// Rows that are searched on either side of a query at most.
 const REACH_ROWS: f64 = 31.0;
