@@ -109,7 +109,7 @@ impl Offsets {
         seen: &mut [Neighbours],
         mut found: impl FnMut(u64, f64),
     ) -> u64 {
-        if !target.may_reach([tile[0], tile[1], tile[2] / 8]) {
+        if !target.may_reach(tile) {
             return open;
         }
         let position = target.position(tile);

@@ -12,7 +12,7 @@ pub(super) const SIDE: usize = 8;
 /// Tiles of zeros on either side of a row, so that neighbours of a tile need no bounds.
 const MARGIN_TILES: usize = 2;
 
-/// Rows and slices of a block of voxels that share one answer of [`Tiles::may_reach`].
+/// Slices of a block of tiles that share one answer of [`Tiles::may_reach`].
 const BLOCK: usize = 8;
 
 /// Rows and slices of zeros around [`Tiles`], so that a search needs no bounds of its own.
@@ -70,15 +70,15 @@ impl Tiles {
         u64::from_le_bytes(*tile)
     }
 
-    /// Returns whether any voxel of the surface may lie within the margins of a voxel of the word
-    /// at `[slice, row, word]`.
-    pub(super) fn may_reach(&self, [slice, row, word]: [usize; 3]) -> bool {
-        let [_, rows, words] = self.blocks.shape;
-        self.blocks.reach[(slice / BLOCK * rows + row / BLOCK) * words + word]
+    /// Returns whether any voxel of the surface may lie within the margins of the tile at `[slice,
+    /// row, column of bytes]`.
+    pub(super) fn may_reach(&self, [slice, row, byte]: [usize; 3]) -> bool {
+        let [_, rows, bytes] = self.blocks.shape;
+        self.blocks.reach[(slice / BLOCK * rows + row / SIDE) * bytes + byte]
     }
 }
 
-/// Blocks of [`BLOCK`]` × `[`BLOCK`]` × 64` voxels from which a search reaches the surface.
+/// Blocks of [`BLOCK`]` × `[`SIDE`]` × `[`SIDE`] voxels from which a search reaches the surface.
 ///
 /// A query in any other block need not be searched for at all.
 #[derive(Debug)]
@@ -91,16 +91,18 @@ struct Blocks {
 impl Blocks {
     fn reaching(border: &Border, margins: Margins) -> Self {
         let [slices, rows, words] = border.shape;
-        let shape = [slices.div_ceil(BLOCK), rows.div_ceil(BLOCK), words];
+        let shape = [slices.div_ceil(BLOCK), rows.div_ceil(SIDE), words * 8];
         let mut reach = vec![false; shape.iter().product()];
         for (row, row_words) in border.bits.chunks_exact(words.max(1)).enumerate() {
-            let (slice, row) = (row / rows / BLOCK, row % rows / BLOCK);
-            for (column, &word) in row_words.iter().enumerate() {
-                reach[(slice * shape[1] + row) * words + column] |= word != 0;
+            let first = (row / rows / BLOCK * shape[1] + row % rows / SIDE) * shape[2];
+            for (at, word) in row_words.iter().enumerate().filter(|(_, word)| **word != 0) {
+                let blocks = &mut reach[first + at * 8..][..8];
+                for (block, byte) in blocks.iter_mut().zip(word.to_le_bytes()) {
+                    *block |= byte != 0;
+                }
             }
         }
-        // A search goes at most 16 columns to either side, less than a word.
-        let steps = [margins.slices.div_ceil(BLOCK), margins.rows.div_ceil(BLOCK), 1];
+        let steps = [margins.slices.div_ceil(BLOCK), margins.rows.div_ceil(SIDE), MARGIN_TILES];
         let strides = [shape[1] * shape[2], shape[2], 1];
         for axis in 0..3 {
             reach = widen(&reach, shape[axis], strides[axis], steps[axis]);
