@@ -1,31 +1,77 @@
 //! Percentiles as numpy computes them, and of values that weigh differently.
 
-/// Returns the value below which the share `fraction` of `values` lies, interpolated linearly
-/// between neighbouring order statistics. Reorders `values`.
+/// Ranges of equal length that values are counted in to find where a rank lies.
+const BUCKETS: usize = 4096;
+
+/// Returns the value below which the share `fraction` of all values lies, interpolated linearly
+/// between neighbouring order statistics. The values are those of all `parts` together.
 ///
 /// The rank is `(n − 1)·fraction`, and the interpolation runs from the nearer end, which is how
 /// `numpy.percentile` rounds.
 ///
 /// # Panics
 ///
-/// If `values` is empty or `fraction` is not in `0..=1`.
+/// If there are no values or `fraction` is not in `0..=1`.
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
     reason = "fraction is in 0..=1, so the rank is in 0..=last"
 )]
-pub(crate) fn percentile(values: &mut [f64], fraction: f64) -> f64 {
-    assert!(!values.is_empty(), "a percentile needs at least one value");
+pub(crate) fn percentile(parts: &[&[f64]], fraction: f64) -> f64 {
+    let count: usize = parts.iter().map(|part| part.len()).sum();
+    assert!(count > 0, "a percentile needs at least one value");
     assert!((0.0..=1.0).contains(&fraction), "fraction must lie in 0..=1, got {fraction}");
-    let rank = (values.len() - 1) as f64 * fraction;
+    let rank = (count - 1) as f64 * fraction;
     let weight = rank - rank.floor();
-    let (_, &mut low, above) = values.select_nth_unstable_by(rank as usize, f64::total_cmp);
+    let (low, high) = neighbours(parts, rank as usize);
     if weight == 0.0 {
         return low;
     }
-    let high = above.iter().copied().fold(f64::INFINITY, f64::min);
     let step = high - low;
     if weight < 0.5 { low + step * weight } else { high - step * (1.0 - weight) }
+}
+
+/// Returns the value of a rank and that of the next, infinity after the last.
+///
+/// Millions of values are counted, not copied: only those near the rank are.
+fn neighbours(parts: &[&[f64]], rank: usize) -> (f64, f64) {
+    let values = || parts.iter().flat_map(|part| part.iter().copied());
+    let smallest = values().fold(f64::INFINITY, f64::min);
+    let largest = values().fold(f64::NEG_INFINITY, f64::max);
+    let scale = (BUCKETS - 1) as f64 / (largest - smallest);
+    // Rounding keeps the order: no value comes before the bucket of a smaller one.
+    let bucket = |value: f64| bucket((value - smallest) * scale);
+    let mut counts = vec![0; BUCKETS];
+    for part in parts {
+        for &value in *part {
+            counts[bucket(value)] += 1;
+        }
+    }
+    let mut before = 0;
+    let wanted = counts.iter().position(|count| {
+        before += count;
+        before > rank
+    });
+    let wanted = wanted.expect("a rank is below the number of values");
+    let mut inside = Vec::with_capacity(counts[wanted]);
+    inside.extend(values().filter(|&value| bucket(value) == wanted));
+    let rank_inside = rank + counts[wanted] - before;
+    let (_, &mut low, above) = inside.select_nth_unstable_by(rank_inside, f64::total_cmp);
+    if rank + 1 < before {
+        return (low, above.iter().copied().fold(f64::INFINITY, f64::min));
+    }
+    let beyond = values().filter(|&value| bucket(value) > wanted);
+    (low, beyond.fold(f64::INFINITY, f64::min))
+}
+
+/// Returns the bucket of a value scaled to `0..BUCKETS`; if all values are equal, none has a scale.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a cast takes NaN to 0, and what exceeds the last bucket by rounding is in it"
+)]
+fn bucket(scaled: f64) -> usize {
+    (scaled as u32 as usize).min(BUCKETS - 1)
 }
 
 /// Returns the smallest value up to which the weights sum to the share `fraction` of all weights.
@@ -84,12 +130,40 @@ mod tests {
         }
     }
 
+    proptest! {
+        #[test]
+        fn a_percentile_is_that_of_the_sorted_list(
+            mut values in prop::collection::vec(
+                prop_oneof![Just(0.0), Just(1.5), 0.0..3.0f64, 0.0..1e-300f64, 1e5..1e9f64],
+                1..80,
+            ),
+            at in 0..80usize,
+            percent in 0..=100u8,
+        ) {
+            let fraction = f64::from(percent) / 100.0;
+            let (one, other) = values.split_at(at.min(values.len()));
+            let found = percentile(&[one, other], fraction);
+
+            values.sort_by(f64::total_cmp);
+            let rank = (values.len() - 1) as f64 * fraction;
+            let position = (0..values.len()).rfind(|&position| position as f64 <= rank).unwrap();
+            let (low, weight) = (values[position], rank - position as f64);
+            let high = values.get(position + 1).copied().unwrap_or(low);
+            let expected = if weight < 0.5 {
+                low + (high - low) * weight
+            } else {
+                high - (high - low) * (1.0 - weight)
+            };
+            prop_assert_eq!(found.to_bits(), expected.to_bits());
+        }
+    }
+
     #[test]
     fn follows_numpy() {
-        assert_eq!(percentile(&mut [3.0, 1.0, 2.0, 4.0], 0.5).to_bits(), 2.5f64.to_bits());
-        assert_eq!(percentile(&mut [1.0, 3.0], 0.95).to_bits(), 2.9f64.to_bits());
-        assert_eq!(percentile(&mut [7.0], 0.95).to_bits(), 7.0f64.to_bits());
-        assert_eq!(percentile(&mut [2.0, 0.0, 1.0], 1.0).to_bits(), 2.0f64.to_bits());
-        assert_eq!(percentile(&mut [-2.0, 0.0, -1.0], 0.0).to_bits(), (-2.0f64).to_bits());
+        assert_eq!(percentile(&[&[3.0, 1.0, 2.0, 4.0]], 0.5).to_bits(), 2.5f64.to_bits());
+        assert_eq!(percentile(&[&[1.0, 3.0]], 0.95).to_bits(), 2.9f64.to_bits());
+        assert_eq!(percentile(&[&[7.0]], 0.95).to_bits(), 7.0f64.to_bits());
+        assert_eq!(percentile(&[&[2.0, 0.0, 1.0]], 1.0).to_bits(), 2.0f64.to_bits());
+        assert_eq!(percentile(&[&[-2.0, 0.0, -1.0]], 0.0).to_bits(), (-2.0f64).to_bits());
     }
 }

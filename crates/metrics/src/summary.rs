@@ -185,7 +185,7 @@ impl Summary {
         let mean = values.iter().sum::<f64>() / n as f64;
         let squares: f64 = values.iter().map(|value| (value - mean) * (value - mean)).sum();
         let sd = (n > 1).then(|| (squares / (n - 1) as f64).sqrt());
-        Self { mean: Some(mean), sd, median: Some(percentile(&mut values.to_vec(), 0.5)), n }
+        Self { mean: Some(mean), sd, median: Some(percentile(&[values], 0.5)), n }
     }
 }
 

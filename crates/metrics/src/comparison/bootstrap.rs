@@ -78,14 +78,14 @@ pub fn bootstrap_mean_difference(
 
     let n = differences.len();
     let mut random = Random(options.seed);
-    let mut means: Vec<f64> = (0..options.resamples)
+    let means: Vec<f64> = (0..options.resamples)
         .map(|_| (0..n).map(|_| differences[random.below(n)]).sum::<f64>() / n as f64)
         .collect();
     let tail = (1.0 - options.confidence) / 2.0;
     Ok(Interval {
         mean: differences.iter().sum::<f64>() / n as f64,
-        low: percentile(&mut means, tail),
-        high: percentile(&mut means, 1.0 - tail),
+        low: percentile(&[&means], tail),
+        high: percentile(&[&means], 1.0 - tail),
     })
 }
 

@@ -45,48 +45,10 @@ impl Border {
         border
     }
 
-    /// Returns the number of surface voxels.
-    pub(super) fn count(&self) -> usize {
-        self.bits.iter().map(|word| word.count_ones() as usize).sum()
-    }
-
-    /// Returns the surface voxels at ascending positions in raster order, as `[slice, row, column]`.
-    pub(super) fn pick(
-        &self,
-        positions: impl IntoIterator<Item = usize>,
-    ) -> impl Iterator<Item = [usize; 3]> {
+    /// Returns the `[slice, row, column]` of a bit of a word.
+    pub(super) fn position(&self, index: usize, bit: usize) -> [usize; 3] {
         let [_, rows, words] = self.shape;
-        let (mut index, mut before) = (0, 0);
-        positions.into_iter().map(move |position| {
-            while position - before >= self.bits[index].count_ones() as usize {
-                before += self.bits[index].count_ones() as usize;
-                index += 1;
-            }
-            let word = self.bits[index];
-            let bits = (before..position).fold(word, |bits, _| bits & (bits - 1));
-            let column = index % words * 64 + bits.trailing_zeros() as usize;
-            [index / words / rows, index / words % rows, column]
-        })
-    }
-
-    /// Visits the surface voxels of one slice as `(row, column)` in raster order.
-    pub(super) fn for_each_in_slice(&self, slice: usize, mut visit: impl FnMut(usize, usize)) {
-        let [_, rows, words] = self.shape;
-        let bits = &self.bits[slice * rows * words..(slice + 1) * rows * words];
-        for (index, &word) in bits.iter().enumerate() {
-            let mut rest = word;
-            while rest != 0 {
-                visit(index / words, index % words * 64 + rest.trailing_zeros() as usize);
-                rest &= rest - 1;
-            }
-        }
-    }
-
-    /// Visits all surface voxels as `[slice, row, column]` in raster order.
-    pub(super) fn for_each(&self, mut visit: impl FnMut([usize; 3])) {
-        for slice in 0..self.shape[0] {
-            self.for_each_in_slice(slice, |row, column| visit([slice, row, column]));
-        }
+        [index / words / rows, index / words % rows, index % words * 64 + bit]
     }
 }
 

@@ -1,7 +1,7 @@
 //! Distance from many voxels at once, at any distance, axis by axis.
 //!
-//! The window of [`near`](super::near) is quadratic in the distance, so queries that it does not
-//! reach come here. Three passes take one minimum each, over the target's columns, rows and slices:
+//! The search of [`near`](super::near) is cubic in the distance, so queries that it does not reach
+//! come here. Three passes take one minimum each, over the target's columns, rows and slices:
 //!
 //! ```text
 //! A[d', h', w] = min { (dw·sw)²                 : w' in row (d', h') }
@@ -14,9 +14,11 @@
 
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard};
 
 use rayon::prelude::*;
 
+use super::bits::{count, ranks};
 use super::border::Border;
 use super::profile::{LANES, Profile, Wanted, skips_rows, smaller};
 
@@ -84,15 +86,19 @@ impl<'a> Field<'a> {
     /// Returns the squared distance to the target from every voxel set in `queries`, a bit plane
     /// of the target's box, in raster order.
     pub(super) fn nearest(&self, queries: &[u64]) -> Vec<f64> {
-        let (ranks, count) = ranks(queries);
+        let (ranks, count) = (ranks(queries), count(queries));
         // Columns of words are not contiguous in raster order, so all tasks share one list. Each
         // value is written once and read after the last task: no order between tasks is needed.
         let squared: Vec<AtomicU64> = (0..count).map(|_| AtomicU64::new(0)).collect();
+        // What a word needs is large; a list that was used before has its memory mapped already.
+        let spare = Mutex::new(Vec::new());
         (0..self.target.shape[2]).into_par_iter().for_each(|word| {
             let queries = Queries::new(queries, self.target.shape, word);
             if !queries.rows.is_empty() {
-                let columns = self.second_pass(&queries);
+                let mut columns = locked(&spare).pop().unwrap_or_default();
+                self.second_pass(&queries, &mut columns);
                 self.third_pass(&queries, &columns, &ranks, &squared);
+                locked(&spare).push(columns);
             }
         });
         squared.into_iter().map(|bits| f64::from_bits(bits.into_inner())).collect()
@@ -122,11 +128,12 @@ impl<'a> Field<'a> {
         steps.map(|steps| self.columns_squared[steps])
     }
 
-    /// Returns `B` for the rows that hold a query: `[block, row, lane, slice]`, with the slices of
-    /// the target filled up to [`Field::depth`] by infinity.
-    fn second_pass(&self, queries: &Queries) -> Vec<f64> {
+    /// Fills `columns` with `B` for the rows that hold a query: `[block, row, lane, slice]`, with the
+    /// slices of the target filled up to [`Field::depth`] by infinity.
+    fn second_pass(&self, queries: &Queries, columns: &mut Vec<f64>) {
         let block_len = queries.rows.len() * LANES * self.depth();
-        let mut columns = vec![f64::INFINITY; BLOCKS * block_len];
+        columns.clear();
+        columns.resize(BLOCKS * block_len, f64::INFINITY);
         let blocks = columns.par_chunks_exact_mut(block_len).enumerate();
         blocks.for_each(|(block, columns)| {
             let wanted = queries.rows_of_block(block);
@@ -134,7 +141,6 @@ impl<'a> Field<'a> {
                 self.second_pass_of_block(&wanted, queries.word * 64 + block * LANES, columns);
             }
         });
-        columns
     }
 
     /// Writes `B` of the rows `wanted` for the block of columns that starts at `first`.
@@ -244,15 +250,44 @@ impl Queries {
     }
 }
 
-/// Returns for every word how many bits are set before it, and how many are set in all.
-fn ranks(bits: &[u64]) -> (Vec<usize>, usize) {
-    let mut count = 0;
-    let rank = |word: &u64| {
-        let before = count;
-        count += word.count_ones() as usize;
-        before
-    };
-    (bits.iter().map(rank).collect(), count)
+/// Returns the list of spare memory.
+fn locked<T>(spare: &Mutex<T>) -> MutexGuard<'_, T> {
+    spare.lock().expect("no one panics while it is locked")
+}
+
+/// Returns the squared distance from one voxel to the nearest of `target`, at any distance.
+///
+/// Slices, and the rows of a slice, are visited from the query outwards until they are too far.
+pub(super) fn nearest_of_one(target: &Border, query: [usize; 3], spacing: &[f64; 3]) -> f64 {
+    let [slices, rows, words] = target.shape;
+    let [d, h, w] = query;
+    let length = |steps: [usize; 3]| squared(steps.map(|steps| steps as f64), spacing);
+    let mut best = f64::INFINITY;
+    for slice in outwards(d, slices) {
+        let dd = slice.abs_diff(d);
+        if length([dd, 0, 0]) >= best {
+            break;
+        }
+        for row in outwards(h, rows) {
+            let dh = row.abs_diff(h);
+            if length([dd, dh, 0]) >= best {
+                break;
+            }
+            let row = &target.bits[(slice * rows + row) * words..][..words];
+            let columns = [last_column(row, w), first_column(row, w)];
+            for column in columns.into_iter().flatten() {
+                best = smaller(length([dd, dh, column.abs_diff(w)]), best);
+            }
+        }
+    }
+    best
+}
+
+/// Returns the positions below `count` in the order of their distance from `start`.
+fn outwards(start: usize, count: usize) -> impl Iterator<Item = usize> {
+    let steps = 1..count;
+    let sides = steps.flat_map(move |step| [start.checked_sub(step), Some(start + step)]);
+    std::iter::once(start).chain(sides.flatten().filter(move |&position| position < count))
 }
 
 /// Returns the last column before `end` whose bit is set.

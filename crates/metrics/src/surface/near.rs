@@ -1,34 +1,27 @@
-//! Nearest surface voxel within a window, row by row.
+//! Nearest surface voxel of up to 64 queries at once, offset by offset.
 //!
-//! The rows around a query are visited in the order of `base = (dh·sh)² + (dd·sd)²`, the smallest
-//! squared distance any voxel of the row can have, and the nearest voxel of a row is one count of
-//! leading and one of trailing zeros. The search ends at the first row whose base is no better
-//! than the best voxel so far.
+//! The offsets `(dd, dh, dw)` are visited in the order of their length. For each of them the surface
+//! is shifted by the offset and laid over the queries of a tile: those that meet a voxel have found
+//! their distance and are closed. The search ends when no query of the tile is open.
 //!
-//! Every squared distance is `((dw·sw)² + (dh·sh)²) + (dd·sd)²` in that order of rounding. Each
-//! step of it is monotonic in floating point, so the nearest column of a row has the smallest
-//! value, a base never exceeds a value of its row, and the result has the bits of a full search.
+//! Every squared distance is `((dw·sw)² + (dh·sh)²) + (dd·sd)²` in that order of rounding, and the
+//! order of visits is that of these rounded values, so the result has the bits of a full search.
+//! The eight offsets that differ in sign alone have one value and are visited together.
 
-use super::border::Border;
+use super::field::squared;
+use super::tiles::{Margins, SIDE, Tiles};
 
-/// Columns that are searched on either side of the query.
-const REACH: usize = 31;
+/// Columns that are searched on either side of a query: those of two tiles.
+const REACH: usize = 2 * SIDE;
 
-/// Rows and slices of a block of voxels that share one answer of [`Target::may_reach`].
-const BLOCK: usize = 8;
+/// Rows and slices that are searched at most, as an area of the `(h, d)` plane.
+const ROWS: f64 = 810.0;
 
-/// Rows that a window should have at most, as an area of the `(h, d)` plane.
-const ROWS: f64 = 512.0;
-
-/// Rows and slices of zeros around a [`Target`], so that a window needs no bounds of its own.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Margins {
-    pub(super) slices: usize,
-    pub(super) rows: usize,
-}
+/// Rows that are searched on either side of a query at most.
+const REACH_ROWS: f64 = 31.0;
 
 impl Margins {
-    /// Returns the margins that the windows of all `spacings` need on a box of `shape`.
+    /// Returns the margins that searches with any of `spacings` need on a box of `shape`.
     pub(super) fn around(shape: [usize; 3], spacings: &[[f64; 3]]) -> Self {
         let steps = |axis: usize| {
             let wanted =
@@ -40,131 +33,52 @@ impl Margins {
     }
 }
 
-/// A surface laid out for searching: `[words + 2, slices + margins, rows + margins]`.
-///
-/// One word of zeros is added on either side of a row. Words of neighbouring rows are adjacent,
-/// because a query reads the same one or two words of many rows.
+/// The offsets to visit around a query, shortest first.
 #[derive(Debug)]
-pub(super) struct Target {
-    bits: Vec<u64>,
-    margins: Margins,
-    /// Rows of one slice, with margins.
-    rows: usize,
-    /// Words of one column of words: all slices and rows.
-    plane: usize,
-    blocks: Blocks,
-}
-
-impl Target {
-    /// Lays out `border` with `margins` around it.
-    pub(super) fn new(border: &Border, margins: Margins) -> Self {
-        let [slices, rows, words] = border.shape;
-        let padded_rows = rows + 2 * margins.rows;
-        let plane = (slices + 2 * margins.slices) * padded_rows;
-        let mut bits = vec![0; plane * (words + 2)];
-        for (index, &word) in border.bits.iter().enumerate() {
-            if word != 0 {
-                let (row, column) = (index / words, index % words);
-                let (slice, row) = (row / rows + margins.slices, row % rows + margins.rows);
-                bits[(column + 1) * plane + slice * padded_rows + row] = word;
-            }
-        }
-        let blocks = Blocks::reaching(border, margins);
-        Self { bits, margins, rows: padded_rows, plane, blocks }
-    }
-
-    /// Returns whether a window around this voxel may hold any voxel of the surface.
-    fn may_reach(&self, [d, h, w]: [usize; 3]) -> bool {
-        let [_, rows, words] = self.blocks.shape;
-        self.blocks.reach[(d / BLOCK * rows + h / BLOCK) * words + w / 64]
-    }
-}
-
-/// Blocks of [`BLOCK`]` × `[`BLOCK`]` × 64` voxels from which a window reaches the surface.
-///
-/// A query in any other block need not look at its window at all.
-#[derive(Debug)]
-struct Blocks {
-    /// Blocks along `[D, H, W]`.
-    shape: [usize; 3],
-    reach: Vec<bool>,
-}
-
-impl Blocks {
-    fn reaching(border: &Border, margins: Margins) -> Self {
-        let [slices, rows, words] = border.shape;
-        let shape = [slices.div_ceil(BLOCK), rows.div_ceil(BLOCK), words];
-        let mut reach = vec![false; shape.iter().product()];
-        for (row, row_words) in border.bits.chunks_exact(words.max(1)).enumerate() {
-            let (slice, row) = (row / rows / BLOCK, row % rows / BLOCK);
-            for (column, &word) in row_words.iter().enumerate() {
-                reach[(slice * shape[1] + row) * words + column] |= word != 0;
-            }
-        }
-        // A window is at most `REACH` columns wide on either side, less than a word.
-        let steps = [margins.slices.div_ceil(BLOCK), margins.rows.div_ceil(BLOCK), 1];
-        let strides = [shape[1] * shape[2], shape[2], 1];
-        for axis in 0..3 {
-            reach = widen(&reach, shape[axis], strides[axis], steps[axis]);
-        }
-        Self { shape, reach }
-    }
-}
-
-/// Sets every flag within `steps` of a set one along an axis of `count` flags, `stride` apart.
-fn widen(flags: &[bool], count: usize, stride: usize, steps: usize) -> Vec<bool> {
-    let widened = (0..flags.len()).map(|index| {
-        let position = index / stride % count;
-        let start = index - position * stride;
-        let near = position.saturating_sub(steps)..count.min(position + steps + 1);
-        near.into_iter().any(|other| flags[start + other * stride])
-    });
-    widened.collect()
-}
-
-/// The rows to visit around a query and the squared distances they add.
-#[derive(Debug)]
-pub(super) struct Window {
+pub(super) struct Offsets {
     spacing: [f64; 3],
-    rows: Vec<RowOffset>,
-    /// Square of every distance along a row; infinite at 64, which stands for "none found".
-    columns_squared: [f64; 65],
-    /// A squared distance up to this is the true one; beyond it a nearer voxel may be out of view.
+    /// Number of pairs `(|dh|, |dd|)`.
+    pairs: usize,
+    ascending: Vec<Offset>,
+    /// A squared distance up to this is the true one; beyond it a nearer voxel may be out of reach.
     limit: f64,
 }
 
 #[derive(Debug)]
-struct RowOffset {
-    base: f64,
-    rows_squared: f64,
-    slices_squared: f64,
-    step: isize,
+struct Offset {
+    squared: f64,
+    /// Which of the pairs `(|dh|, |dd|)`.
+    rows: usize,
+    /// Bytes of [`Tiles`] to go for `|dh|` and for `|dd|`.
+    steps: [usize; 2],
+    /// `|dw|`.
+    columns: usize,
 }
 
-impl Window {
+impl Offsets {
     /// Plans the search with `spacing` in a `target` cut from a box of `shape`.
-    pub(super) fn new(shape: [usize; 3], spacing: &[f64; 3], target: &Target) -> Self {
+    pub(super) fn new(shape: [usize; 3], spacing: &[f64; 3], target: &Tiles) -> Self {
         let radius = radius(shape, spacing);
-        let (slices, rows) = (signed(target.margins.slices), signed(target.margins.rows));
-        let mut offsets = Vec::new();
-        for slice in -slices..=slices {
-            for row in -rows..=rows {
-                let rows_squared = square(row as f64 * spacing[1]);
-                let slices_squared = square(slice as f64 * spacing[0]);
-                let base = rows_squared + slices_squared;
-                if base <= square(radius) {
-                    let step = slice * signed(target.rows) + row;
-                    offsets.push(RowOffset { base, rows_squared, slices_squared, step });
-                }
-            }
+        let limit = radius * radius;
+        let length = |dd: usize, dh: usize, dw: usize| {
+            squared([dd, dh, dw].map(|steps| steps as f64), spacing)
+        };
+        let slices = 0..=target.margins.slices;
+        let mut pairs: Vec<[usize; 2]> = slices
+            .flat_map(|dd| (0..=target.margins.rows).map(move |dh| [dd, dh]))
+            .filter(|&[dd, dh]| length(dd, dh, 0) <= limit)
+            .collect();
+        pairs.sort_by(|a, b| length(a[0], a[1], 0).total_cmp(&length(b[0], b[1], 0)));
+        let mut ascending = Vec::new();
+        for (rows, &[dd, dh]) in pairs.iter().enumerate() {
+            let steps = [dh, dd * target.slice];
+            let offset = |dw| Offset { squared: length(dd, dh, dw), rows, steps, columns: dw };
+            let offsets = (0..=REACH).map(offset);
+            ascending.extend(offsets.filter(|offset| offset.squared <= limit));
         }
-        offsets.sort_by(|a, b| a.base.total_cmp(&b.base));
-        let mut columns_squared = [f64::INFINITY; 65];
-        for (steps, squared) in columns_squared[..64].iter_mut().enumerate() {
-            *squared = square(steps as f64 * spacing[2]);
-        }
-        let limit = square(radius).min(square(REACH as f64 * spacing[2]));
-        Self { spacing: *spacing, rows: offsets, columns_squared, limit }
+        // Stable: among equals, pairs and the columns of a pair stay in ascending order.
+        ascending.sort_by(|a, b| a.squared.total_cmp(&b.squared));
+        Self { spacing: *spacing, pairs: pairs.len(), ascending, limit }
     }
 
     /// Returns the spacing that distances are measured with.
@@ -172,49 +86,133 @@ impl Window {
         &self.spacing
     }
 
-    /// Returns the squared distance from a voxel of the box to the nearest voxel in the window.
-    ///
-    /// The search may stop at any value of at most `floor`; a negative floor never stops it.
-    pub(super) fn nearest(&self, target: &Target, [d, h, w]: [usize; 3], floor: f64) -> f64 {
-        if !target.may_reach([d, h, w]) {
-            return f64::INFINITY;
-        }
-        let first = w + 64 - REACH;
-        let (word, shift) = (first / 64, first % 64);
-        let low = &target.bits[word * target.plane..][..target.plane];
-        let high = &target.bits[(word + 1) * target.plane..][..target.plane];
-        let centre = (d + target.margins.slices) * target.rows + h + target.margins.rows;
-        let mut best = f64::INFINITY;
-        for row in &self.rows {
-            if row.base >= best || best <= floor {
-                break;
-            }
-            let at = centre.wrapping_add_signed(row.step);
-            let window = low[at] >> shift | (high[at] << 1) << (63 - shift);
-            // Bit `REACH` is the column of the query itself.
-            let right = (window >> REACH).trailing_zeros();
-            let left = (window << (63 - REACH)).leading_zeros();
-            let columns_squared = self.columns_squared[right.min(left) as usize];
-            let squared = columns_squared + row.rows_squared + row.slices_squared;
-            best = if squared < best { squared } else { best };
-        }
-        best
+    /// Returns memory for [`Self::nearest`] to work in.
+    pub(super) fn memory(&self) -> Vec<Neighbours> {
+        vec![Neighbours::default(); self.pairs]
     }
 
-    /// Returns whether no voxel outside the window can be nearer than `squared`.
+    /// Returns whether no voxel out of reach can be nearer than `squared`.
     pub(super) fn is_certain(&self, squared: f64) -> bool {
         squared <= self.limit
     }
+
+    /// Passes the queries of a tile to `found` as soon as their squared distance is known, and
+    /// returns those out of reach.
+    ///
+    /// `open` holds the queries of the tile at `[slice, row, column of bytes]`; `seen` is
+    /// [`Self::memory`].
+    pub(super) fn nearest(
+        &self,
+        target: &Tiles,
+        tile: [usize; 3],
+        mut open: u64,
+        seen: &mut [Neighbours],
+        mut found: impl FnMut(u64, f64),
+    ) -> u64 {
+        if !target.may_reach(tile) {
+            return open;
+        }
+        let position = target.position(tile);
+        for offset in &self.ascending {
+            // Within a pair columns ascend, and a pair starts after all pairs of shorter offsets.
+            let seen = &mut seen[offset.rows];
+            if offset.columns == 0 {
+                seen.load_inner(target, position, offset.steps);
+            } else if offset.columns == SIDE + 1 {
+                seen.load_outer(target, position, offset.steps);
+            }
+            let hit = open & seen.at(offset.columns);
+            if hit != 0 {
+                found(hit, offset.squared);
+                open &= !hit;
+                if open == 0 {
+                    break;
+                }
+            }
+        }
+        open
+    }
 }
 
-/// Returns how far the rows of a window reach, in the unit of `spacing`.
+/// The tiles left and right of a tile, those of the rows `±dh` in the slices `±dd` united.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Neighbours {
+    middle: u64,
+    /// From the inside to the outside.
+    left: [u64; 2],
+    right: [u64; 2],
+}
+
+impl Neighbours {
+    #[inline]
+    fn load_inner(&mut self, target: &Tiles, position: usize, rows: [usize; 2]) {
+        self.middle = united(target, position, rows);
+        self.left[0] = united(target, position - target.column, rows);
+        self.right[0] = united(target, position + target.column, rows);
+    }
+
+    #[inline]
+    fn load_outer(&mut self, target: &Tiles, position: usize, rows: [usize; 2]) {
+        self.left[1] = united(target, position - 2 * target.column, rows);
+        self.right[1] = united(target, position + 2 * target.column, rows);
+    }
+
+    /// Returns the queries from which a voxel lies `columns` to the left or to the right.
+    #[inline]
+    fn at(&self, columns: usize) -> u64 {
+        if columns <= SIDE {
+            from_left(self.middle, self.left[0], columns)
+                | from_right(self.middle, self.right[0], columns)
+        } else {
+            from_left(self.left[0], self.left[1], columns - SIDE)
+                | from_right(self.right[0], self.right[1], columns - SIDE)
+        }
+    }
+}
+
+/// Returns the union of the tiles at `±rows` and `±slices` from a position.
+#[inline]
+fn united(target: &Tiles, position: usize, [rows, slices]: [usize; 2]) -> u64 {
+    let (before, after) = (position - slices, position + slices);
+    target.load(before - rows)
+        | target.load(before + rows)
+        | target.load(after - rows)
+        | target.load(after + rows)
+}
+
+/// Moves every row of a tile `columns` up, with what comes in from the tile before it.
+#[inline]
+fn from_left(tile: u64, before: u64, columns: usize) -> u64 {
+    let entered = ENTERED[columns];
+    tile << columns & !entered | before >> (SIDE - columns) & entered
+}
+
+/// Moves every row of a tile `columns` down, with what comes in from the tile after it.
+#[inline]
+fn from_right(tile: u64, after: u64, columns: usize) -> u64 {
+    let stayed = ENTERED[SIDE - columns];
+    tile >> columns & stayed | after << (SIDE - columns) & !stayed
+}
+
+/// The first `columns` columns of a tile, for each number of columns.
+const ENTERED: [u64; SIDE + 1] = {
+    let mut masks = [0; SIDE + 1];
+    let mut columns = 0;
+    while columns <= SIDE {
+        masks[columns] = ((1 << columns) - 1) * 0x0101_0101_0101_0101;
+        columns += 1;
+    }
+    masks
+};
+
+/// Returns how far a search goes, in the unit of `spacing`.
 fn radius(shape: [usize; 3], spacing: &[f64; 3]) -> f64 {
-    let along_row = REACH as f64 * spacing[2];
+    let in_slice = (REACH as f64 * spacing[2]).min(REACH_ROWS * spacing[1]);
     if shape[0] <= 1 {
-        return along_row;
+        return in_slice;
     }
     let area_of_rows = ROWS * spacing[0] * spacing[1];
-    along_row.min((area_of_rows / std::f64::consts::PI).sqrt())
+    in_slice.min((area_of_rows / std::f64::consts::PI).sqrt())
 }
 
 /// Returns a number of steps that is certainly longer than `steps`, whatever was rounded.
@@ -225,13 +223,4 @@ fn radius(shape: [usize; 3], spacing: &[f64; 3]) -> f64 {
 )]
 fn whole_steps(steps: f64) -> usize {
     (steps as usize).saturating_add(1)
-}
-
-/// Returns a count of rows, which is far below `isize::MAX`, as a signed number.
-fn signed(count: usize) -> isize {
-    isize::try_from(count).expect("a row count comes from a slice in memory")
-}
-
-fn square(value: f64) -> f64 {
-    value * value
 }

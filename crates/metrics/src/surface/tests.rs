@@ -1,7 +1,8 @@
 use proptest::prelude::*;
 
+use super::bits::pick;
 use super::border::Border;
-use super::field::Field;
+use super::field::{Field, nearest_of_one};
 use super::*;
 use crate::{Mode, evaluate};
 
@@ -119,7 +120,9 @@ pub(super) fn slices() -> impl Strategy<Value = Case> {
 /// Masks that are dense or spread out, in rows that end near the edge of a word.
 fn dense_cases() -> impl Strategy<Value = Case> {
     let widths = prop_oneof![62..=66usize, Just(129)];
-    let shapes = (1..6usize, 1..8usize, widths).prop_map(|(d, h, w)| [d, h, w]);
+    // Up to three tiles high, up to a few slices.
+    let sides = prop_oneof![(1..6usize, 1..8usize), (1..3usize, 8..19usize)];
+    let shapes = (sides, widths).prop_map(|((d, h), w)| [d, h, w]);
     (shapes, spacing()).prop_flat_map(|(shape, spacing_mm)| {
         (dense_mask(shape), dense_mask(shape)).prop_map(move |(prediction, reference)| Case {
             shape,
@@ -217,6 +220,23 @@ proptest! {
         prop_assert_eq!(bits(&fast), bits(&plain));
         let in_voxels = case.plain([1.0; 3], Mode::Volume).map(|plain| plain.hausdorff_mm());
         prop_assert_eq!(case.evaluate(Mode::Volume).hausdorff_voxels, in_voxels);
+    }
+
+    #[test]
+    fn one_voxel_alone_has_the_bits_of_the_plain_search(
+        case in prop_oneof![cases(), dense_cases()],
+        choice in any::<prop::sample::Index>(),
+    ) {
+        if let Some(plain) = case.plain(case.spacing_mm, Mode::Volume) {
+            let planes = Planes::pack(&case.prediction, &case.reference, case.shape, &[1]);
+            let border = |bits: &[u64]| Border::of(&planes, bits, 0, Mode::Volume);
+            let (queries, target) = (border(&planes.prediction), border(&planes.reference));
+            let rank = choice.index(plain.prediction_to_reference_mm.len());
+            let (index, bit) = pick(&queries.bits, [rank]).next().unwrap();
+            let found = nearest_of_one(&target, queries.position(index, bit), &case.spacing_mm);
+            let expected = plain.prediction_to_reference_mm[rank];
+            prop_assert_eq!(found.sqrt().to_bits(), expected.to_bits());
+        }
     }
 
     #[test]
