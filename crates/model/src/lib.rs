@@ -27,6 +27,7 @@ mod error;
 mod init;
 mod layers;
 mod losses;
+mod memory;
 mod network;
 mod parameters;
 

@@ -5,15 +5,27 @@ use std::fs;
 use std::thread;
 
 use anyhow::Result;
+use duomo_data::Dataset;
+use duomo_train::Experiment;
 use serde::Serialize;
 
 use crate::console;
-use crate::exit::Outcome;
+use crate::exit::{Outcome, usage};
 use crate::table::{Align, Table};
 
 /// Arguments of `duomo doctor`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
+    /// Say how much memory a training step on this data set takes with each schedule: mscmr, mmwhs, a
+    /// .toml file, or a folder in nnU-Net's layout.
+    #[arg(long, value_name = "NAME|FILE")]
+    estimate: Option<String>,
+    /// Method of the estimate: single, ummkd, joint, msbn, affinity, csa, or a .toml file.
+    #[arg(long, value_name = "NAME|FILE", default_value = "csa", requires = "estimate")]
+    method: String,
+    /// Schedule of the estimate, a name or a .toml file; all that come with the program if left out.
+    #[arg(long, value_name = "NAME|FILE", requires = "estimate")]
+    schedule: Option<String>,
     /// Print JSON.
     #[arg(long)]
     json: bool,
@@ -23,9 +35,9 @@ pub(crate) struct Arguments {
 ///
 /// # Errors
 ///
-/// If stdout cannot be written to.
+/// An experiment that makes no sense (2), or a stdout that cannot be written to (1).
 pub(crate) fn run(arguments: &Arguments) -> Result<Outcome> {
-    let report = Report::gather();
+    let report = Report { estimates: estimates(arguments)?, ..Report::gather() };
     if arguments.json {
         console::print_json(&report, "-")?;
     } else {
@@ -52,6 +64,42 @@ struct Report {
     cuda: bool,
     methods: Vec<&'static str>,
     schedules: Vec<&'static str>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    estimates: Vec<Estimate>,
+}
+
+/// What a training step takes.
+#[derive(Serialize)]
+struct Estimate {
+    schedule: String,
+    method: String,
+    width: usize,
+    /// Rows and columns of a slice.
+    side: usize,
+    /// Slices of each modality in a step.
+    batch: usize,
+    /// About the peak of a step; the patients' images come on top.
+    training_bytes: usize,
+}
+
+fn estimates(arguments: &Arguments) -> Result<Vec<Estimate>> {
+    let Some(dataset) = &arguments.estimate else { return Ok(Vec::new()) };
+    let dataset = Dataset::load(dataset).map_err(|error| usage(&error.into()))?;
+    let all = duomo_train::SCHEDULES.map(|(name, _)| name.to_owned());
+    let schedules = arguments.schedule.clone().map_or(all.to_vec(), |schedule| vec![schedule]);
+    let estimate = |schedule: String| {
+        let experiment = Experiment::load(dataset.clone(), &arguments.method, &schedule, 0, &[])
+            .map_err(|error| usage(&error))?;
+        Ok(Estimate {
+            method: experiment.method.label.clone(),
+            width: experiment.schedule.network.width,
+            side: experiment.preparation().crop,
+            batch: experiment.schedule.batch,
+            training_bytes: experiment.training_bytes(),
+            schedule,
+        })
+    };
+    schedules.into_iter().map(estimate).collect()
 }
 
 impl Report {
@@ -70,6 +118,7 @@ impl Report {
             cuda: false,
             methods: duomo_train::METHODS.map(|(name, _)| name).to_vec(),
             schedules: duomo_train::SCHEDULES.map(|(name, _)| name).to_vec(),
+            estimates: Vec::new(),
         }
     }
 
@@ -96,6 +145,11 @@ impl Report {
         row("CUDA", cuda.into());
         row("methods", self.methods.join(", "));
         row("schedules", self.schedules.join(", "));
+        for Estimate { schedule, method, width, side, batch, training_bytes } in &self.estimates {
+            let memory = gibibytes(*training_bytes as u64);
+            let step = format!("{method}, width {width}, {batch} slices of {side}² per modality");
+            row(&format!("step of {schedule}"), format!("about {memory} ({step})"));
+        }
         table.aligned()
     }
 }

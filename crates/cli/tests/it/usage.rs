@@ -17,7 +17,7 @@ fn without_a_verb_the_verbs_are_listed() {
 
     assert_eq!(code(&output), Some(2));
     let text = stderr(&output);
-    for verb in ["phantom", "check", "train", "predict", "evaluate", "doctor"] {
+    for verb in ["phantom", "check", "train", "predict", "evaluate", "compare", "doctor"] {
         assert!(text.contains(verb), "{verb}: {text}");
     }
     assert_eq!(stdout(&output), "");
@@ -94,6 +94,20 @@ fn a_missing_data_folder_is_bad_data_and_leaves_no_run_without_reason() {
 
     assert_eq!(code(&output), Some(3));
     assert!(stderr(&output).contains("scans"), "{}", stderr(&output));
+}
+
+#[test]
+fn the_doctor_estimates_memory_by_schedule() {
+    let data = json(&duomo(&["doctor", "--json", "--estimate", "mscmr", "--schedule", "paper"]));
+    let bytes = data["estimates"][0]["training_bytes"].as_u64().unwrap();
+    // 39 million parameters, four numbers each, and 16 slices of 224².
+    assert!((2 << 30..5 << 29).contains(&bytes), "{bytes}");
+    assert_eq!(data["estimates"].as_array().unwrap().len(), 1);
+
+    let text = stdout(&duomo(&["doctor", "--estimate", "mmwhs", "--method", "single"]));
+    assert!(text.contains("step of quick") && text.contains("8 slices of 256²"), "{text}");
+    let unknown = duomo(&["doctor", "--estimate", "mscmr", "--schedule", "slow"]);
+    assert_eq!(code(&unknown), Some(2));
 }
 
 #[test]

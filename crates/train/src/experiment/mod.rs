@@ -92,6 +92,22 @@ impl Experiment {
         }
     }
 
+    /// About how many bytes a training step holds at its peak, see [`Architecture::training_bytes`].
+    pub fn training_bytes(&self) -> usize {
+        let side = self.preparation().crop;
+        let bytes = |modalities: usize, slices: usize| {
+            self.architecture(modalities).training_bytes(slices, side, side)
+        };
+        // Networks take turns: the parameters of all are held, the feature maps of one.
+        let served = self.method.networks(self.dataset.modalities.len());
+        let of_parameters: usize = served.iter().map(|network| bytes(network.len(), 0)).sum();
+        let of_maps = served.iter().map(|network| {
+            let slices = self.schedule.batch * network.len();
+            bytes(network.len(), slices) - bytes(network.len(), 0)
+        });
+        of_parameters + of_maps.max().unwrap_or(0)
+    }
+
     /// How volumes become slices: the data set's own way, with the schedule's changes.
     pub fn preparation(&self) -> Preparation {
         let changes = &self.schedule.preparation;
