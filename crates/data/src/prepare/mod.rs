@@ -154,7 +154,11 @@ impl PreparedCase {
     }
 
     /// As [`PreparedCase::neighbours`], into a place of that length.
-    pub(crate) fn write_neighbours(&self, slice: usize, input_slices: usize, out: &mut [f32]) {
+    ///
+    /// # Panics
+    ///
+    /// As [`PreparedCase::neighbours`].
+    pub fn write_neighbours(&self, slice: usize, input_slices: usize, out: &mut [f32]) {
         assert!(input_slices % 2 == 1, "input_slices must be odd, got {input_slices}");
         assert!(slice < self.slices, "slice {slice} of a case with {} slices", self.slices);
         let pixels = self.side * self.side;

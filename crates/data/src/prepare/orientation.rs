@@ -79,16 +79,13 @@ impl Orientation {
         planes.concat()
     }
 
-    /// Returns the volume on the input's grid `[D, H, W]` whose slices after turning are `planes`.
-    pub(super) fn turn_back<T: Copy + Default>(
-        &self,
-        planes: &[Vec<T>],
-        shape: [usize; 3],
-    ) -> Vec<T> {
-        let columns = self.turned(shape)[2];
+    /// Returns the volume on the input's grid `[D, H, W]` whose slices after turning are `planes`,
+    /// `[slices, rows, columns]`.
+    pub(super) fn turn_back<T: Copy + Default>(&self, planes: &[T], shape: [usize; 3]) -> Vec<T> {
+        let [_, rows, columns] = self.turned(shape);
         let walk = self.walk(shape);
         let mut voxels = vec![T::default(); shape.iter().product()];
-        for (slice, plane) in planes.iter().enumerate() {
+        for (slice, plane) in planes.chunks_exact(rows * columns).enumerate() {
             for (row, line) in plane.chunks_exact(columns).enumerate() {
                 for (column, &value) in line.iter().enumerate() {
                     voxels[walk.index(slice, row, column)] = value;

@@ -32,6 +32,12 @@ impl Placement {
         self.orientation.turned(self.input_shape)[0]
     }
 
+    /// Returns whether every pixel of a slice inside its square is a pixel of the square: nothing
+    /// was resampled in the plane, so pasting moves values and never mixes them.
+    pub fn keeps_pixels(&self) -> bool {
+        self.axes.iter().all(|axis| axis.is_native())
+    }
+
     /// Returns class indices on the input's grid, `[D, H, W]`; outside the squares background.
     ///
     /// After an in-plane resampling every voxel takes the nearest pixel's class; where
@@ -64,8 +70,24 @@ impl Placement {
     ///
     /// If `probabilities` has another length or `classes` is not in `1..=256`.
     pub fn paste_probabilities(&self, probabilities: &[f32], classes: usize) -> Vec<u8> {
+        self.check_squares(probabilities, classes);
+        self.turn_back(&self.most_probable(probabilities, classes))
+    }
+
+    /// Returns the most probable class of every pixel of some slices, `[slices, rows, columns]` as
+    /// [`Placement::turn_back`] takes them: [`Placement::paste_probabilities`] in two steps, for
+    /// callers that do not want to hold the probabilities of all slices at once.
+    ///
+    /// # Shapes
+    ///
+    /// - `probabilities`: `[slices, side, side, classes]` of any number of slices
+    ///
+    /// # Panics
+    ///
+    /// If `probabilities` does not hold whole slices or `classes` is not in `1..=256`.
+    pub fn most_probable(&self, probabilities: &[f32], classes: usize) -> Vec<u8> {
         assert!((1..=256).contains(&classes), "class indices are bytes, got {classes} classes");
-        self.paste(probabilities, classes, |square, row, column| {
+        self.planes(probabilities, classes, |square, row, column| {
             let value = |class| self.interpolate(square, (classes, class), row, column);
             let first = (0, value(0));
             let best = (1..classes)
@@ -73,6 +95,21 @@ impl Placement {
                 .fold(first, |best, other| if other.1 > best.1 { other } else { best });
             u8::try_from(best.0).expect("at most 256 classes")
         })
+    }
+
+    /// Returns on the input's grid, `[D, H, W]`, what belongs to its slices.
+    ///
+    /// # Shapes
+    ///
+    /// - `planes`: `[slices, rows, columns]` of all slices, before resampling
+    ///
+    /// # Panics
+    ///
+    /// If `planes` has another length.
+    pub fn turn_back<T: Copy + Default>(&self, planes: &[T]) -> Vec<T> {
+        let voxels: usize = self.input_shape.iter().product();
+        assert_eq!(planes.len(), voxels, "one value for each voxel of {:?}", self.input_shape);
+        self.orientation.turn_back(planes, self.input_shape)
     }
 
     /// Returns one class's probability on the input's grid, `[D, H, W]`, interpolated bilinearly;
@@ -167,24 +204,45 @@ impl Placement {
     }
 
     /// Gives every voxel of the input the value of its place in its slice's square.
-    fn paste<T: Copy + Sync, V: Copy + Default + Send>(
+    fn paste<T: Copy + Sync, V: Copy + Default + Send + Sync>(
+        &self,
+        squares: &[T],
+        channels: usize,
+        value: impl Fn(&[T], Tap, Tap) -> V + Sync,
+    ) -> Vec<V> {
+        self.check_squares(squares, channels);
+        self.turn_back(&self.planes(squares, channels, value))
+    }
+
+    fn check_squares<T>(&self, squares: &[T], channels: usize) {
+        let expected = self.slices() * self.side * self.side * channels;
+        assert_eq!(squares.len(), expected, "[slices, side, side, {channels}]");
+    }
+
+    /// Gives every pixel of the slices whose squares are given the value of its place there.
+    fn planes<T: Copy + Sync, V: Copy + Default + Send>(
         &self,
         squares: &[T],
         channels: usize,
         value: impl Fn(&[T], Tap, Tap) -> V + Sync,
     ) -> Vec<V> {
         let length = self.side * self.side * channels;
-        assert_eq!(squares.len(), self.slices() * length, "[slices, side, side, {channels}]");
+        assert!(squares.len().is_multiple_of(length), "[slices, side, side, {channels}]");
         let [rows, columns] = [0, 1].map(|axis| self.taps(axis));
         let value_at = |square: &[T], row: Option<Tap>, column: Option<Tap>| {
             row.zip(column).map_or(V::default(), |(row, column)| value(square, row, column))
         };
-        let plane = |square: &[T]| -> Vec<V> {
-            let line = |&row| columns.iter().map(move |&column| value_at(square, row, column));
-            rows.iter().flat_map(line).collect()
-        };
-        let planes: Vec<Vec<V>> = squares.par_chunks_exact(length).map(plane).collect();
-        self.orientation.turn_back(&planes, self.input_shape)
+        let pixels = rows.len() * columns.len();
+        let mut planes = vec![V::default(); squares.len() / length * pixels];
+        let pairs = planes.par_chunks_exact_mut(pixels).zip(squares.par_chunks_exact(length));
+        pairs.for_each(|(plane, square)| {
+            for (line, &row) in plane.chunks_exact_mut(columns.len()).zip(&rows) {
+                for (target, &column) in line.iter_mut().zip(&columns) {
+                    *target = value_at(square, row, column);
+                }
+            }
+        });
+        planes
     }
 
     /// For every row or column of the turned input, where it lies in the square, if it does.
