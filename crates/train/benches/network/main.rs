@@ -7,7 +7,9 @@
 //!
 //! The first argument is `step` or `predict`. `--out FOLDER` gets the table too, `--python PATH` names an
 //! interpreter that can import the peers, `--threads N` gives every process N threads in place of 2,
-//! `--rounds N` sets the rounds, and other arguments keep the cases whose line contains one of them.
+//! `--rounds N` sets the rounds, `--slices N` gives every case N slices (a wide network takes minutes for
+//! whole volumes; the table says how many there were), and other arguments keep the cases whose line
+//! contains one of them.
 #![expect(clippy::print_stdout, reason = "a table is all this program is for")]
 
 mod case;
@@ -40,6 +42,7 @@ struct Arguments {
     python: Option<String>,
     threads: String,
     rounds: usize,
+    slices: Option<usize>,
     filters: Vec<String>,
 }
 
@@ -51,6 +54,7 @@ impl Arguments {
             python: None,
             threads: "2".into(),
             rounds: 7,
+            slices: None,
             filters: vec![],
         };
         let mut words = std::env::args().skip(1);
@@ -61,6 +65,9 @@ impl Arguments {
                 "--threads" => read.threads = words.next().context("--threads needs a number")?,
                 "--rounds" => {
                     read.rounds = words.next().context("--rounds needs a number")?.parse()?;
+                }
+                "--slices" => {
+                    read.slices = Some(words.next().context("--slices needs a number")?.parse()?);
                 }
                 // Cargo's own.
                 "--bench" => {}
@@ -78,7 +85,7 @@ impl Arguments {
 
 fn main() -> Result<()> {
     let arguments = Arguments::read()?;
-    let cases = match arguments.bench.as_deref() {
+    let mut cases = match arguments.bench.as_deref() {
         Some("serve") => return server::serve(&Case::parse(&arguments.filters.join(" "))?),
         Some("step") => STEPS.map(|sizes| of(Work::Step, sizes, 0.25)).to_vec(),
         Some("predict") => VOLUMES
@@ -87,6 +94,9 @@ fn main() -> Result<()> {
             .collect(),
         other => bail!("got {other:?}, expected `step` or `predict`"),
     };
+    for case in &mut cases {
+        case.slices = arguments.slices.unwrap_or(case.slices);
+    }
     let mut table = Table::default();
     for case in cases.iter().filter(|case| arguments.keeps(case)) {
         if case.work == Work::Step {

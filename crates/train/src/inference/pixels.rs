@@ -44,9 +44,9 @@ pub(super) fn classes(logits: &[f32], classes: usize) -> Vec<u8> {
 
 fn class_of_pixel(logits: &[f32]) -> u8 {
     let largest = largest_of(logits);
-    // Written so that a logit that is not a number counts as close.
-    let close = logits.iter().filter(|&&logit| !(logit < largest - CLOSE)).count();
-    if close == 1 && largest.is_finite() {
+    // What is not a number is not lower either, and gets its turn below.
+    let lower = logits.iter().filter(|&&logit| logit < largest - CLOSE).count();
+    if lower + 1 == logits.len() && largest.is_finite() {
         return index_of_largest(logits);
     }
     let mut probabilities = vec![0.0; logits.len()];
