@@ -15,6 +15,7 @@ mod adam;
 mod add_skip;
 mod conv2d;
 mod dropout;
+mod fill;
 mod max_pool2;
 mod memory;
 mod norm;

@@ -6,13 +6,12 @@
 
 use std::cell::RefCell;
 
-use rayon::prelude::*;
-
 use super::border::{Image, Window, mirrored};
 use super::gram::{Gram, Outputs, Taps};
 use super::packed::{Packed, lanes};
 use super::tile::Convolve;
 use super::{Dims, Padding};
+use crate::fill::{fill, fill_groups};
 use crate::simd::dispatch;
 
 /// Numbers of scratch memory that a strip may take: half of a typical second-level cache of 1 MiB.
@@ -38,46 +37,41 @@ thread_local! {
 
 pub(super) fn forward(input: &[f32], kernel: &[f32], dims: &Dims) -> Vec<f32> {
     let packed = Packed::forward(kernel, dims);
-    let mut output = vec![0.0; dims.output_shape().elem_count()];
     let rows = strip_rows(dims, dims.channels, strips_for_threads());
-    for_each_strip(dims, rows, (&mut output, dims.outputs), |b, window, output| {
+    fill_strips(dims, rows, dims.outputs, |b, window, output| {
         let image = Image { padding: dims.options.padding, ..dims.image(input, b, dims.channels) };
         convolve(&image, &packed, &window, output);
-    });
-    output
+    })
 }
 
 pub(super) fn backward_input(gradient: &[f32], kernel: &[f32], dims: &Dims) -> Vec<f32> {
     let packed = Packed::backward(kernel, dims);
-    let mut input_gradient = vec![0.0; dims.input_shape().elem_count()];
     let least = strip_rows(dims, dims.outputs, strips_for_threads());
     let rows = rows_that_hold_the_fold(least, dims);
-    for_each_strip(dims, rows, (&mut input_gradient, dims.channels), |b, window, output| {
+    fill_strips(dims, rows, dims.channels, |b, window, output| {
         let image = dims.image(gradient, b, dims.outputs);
         match dims.options.padding {
             Padding::Zero => convolve(&image, &packed, &window, output),
             Padding::Symmetric => convolve_and_fold(&image, &packed, &window, output),
         }
-    });
-    input_gradient
+    })
 }
 
 pub(super) fn backward_kernel(gradient: &[f32], input: &[f32], dims: &Dims) -> Vec<f32> {
-    let mut kernel_gradient = vec![0.0; dims.kernel_shape().elem_count()];
-    if kernel_gradient.is_empty() || gradient.is_empty() {
-        return kernel_gradient;
+    let weights = dims.kernel_shape().elem_count();
+    if weights == 0 || gradient.is_empty() {
+        return vec![0.0; weights];
     }
     let taps = Taps::new(dims);
     let rows = strip_rows(dims, dims.channels, MIN_STRIPS);
     let strips = dims.batch * dims.height.div_ceil(rows);
-    let parts = (PARTIAL_SUMS / kernel_gradient.len()).clamp(1, MOST_PARTS.min(strips));
+    let parts = (PARTIAL_SUMS / weights).clamp(1, MOST_PARTS.min(strips));
     let blocks = dims.outputs.div_ceil(TASK_OUTPUTS);
     let run = taps.padded(lanes());
     let part_len = taps.rows * taps.runs * TASK_OUTPUTS.min(dims.outputs) * run;
 
-    let mut sums = vec![0.0; blocks * parts * part_len];
-    sums.par_chunks_mut(part_len).enumerate().for_each(|(index, sums)| {
-        let (block, part) = (index / parts, index % parts);
+    let sums = fill(blocks * parts * part_len, part_len, |start, sums| {
+        let (block, part) = (start / part_len / parts, start / part_len % parts);
         let outputs = Outputs::block(block * TASK_OUTPUTS, dims);
         let sums = &mut sums[..taps.rows * taps.runs * outputs.count * run];
         for strip in strips * part / parts..strips * (part + 1) / parts {
@@ -85,7 +79,8 @@ pub(super) fn backward_kernel(gradient: &[f32], input: &[f32], dims: &Dims) -> V
         }
     });
 
-    kernel_gradient.par_chunks_mut(dims.depth()).enumerate().for_each(|(k, target)| {
+    fill(weights, dims.depth(), |start, target| {
+        let k = start / dims.depth();
         let block = k / TASK_OUTPUTS;
         let count = Outputs::block(block * TASK_OUTPUTS, dims).count;
         for part in sums[block * parts * part_len..].chunks_exact(part_len).take(parts) {
@@ -94,8 +89,7 @@ pub(super) fn backward_kernel(gradient: &[f32], input: &[f32], dims: &Dims) -> V
                 target.iter_mut().zip(sums).for_each(|(w, sum)| *w += sum);
             }
         }
-    });
-    kernel_gradient
+    })
 }
 
 /// Adds one strip's share of the kernel gradient for some outputs.
@@ -125,22 +119,23 @@ fn add_strip(
     });
 }
 
-/// Calls `work` with image, window and output of every strip of rows, in parallel.
-fn for_each_strip(
+/// Returns images of `channels` that `work` wrote, called with image, window and output of every strip
+/// of rows, in parallel.
+fn fill_strips(
     dims: &Dims,
     rows: usize,
-    (output, channels): (&mut [f32], usize),
+    channels: usize,
     work: impl Fn(usize, Window, &mut [f32]) + Sync,
-) {
+) -> Vec<f32> {
     let row = dims.width * channels;
-    if output.is_empty() || dims.channels * dims.outputs == 0 {
-        return;
+    let image = dims.height * row;
+    if dims.channels * dims.outputs == 0 {
+        return vec![0.0; dims.batch * image];
     }
-    output.par_chunks_mut(dims.height * row).enumerate().for_each(|(b, output)| {
-        output.par_chunks_mut(rows * row).enumerate().for_each(|(strip, output)| {
-            work(b, dims.window(strip * rows, output.len() / row), output);
-        });
-    });
+    fill_groups(dims.batch * image, (image, rows * row), |start, output| {
+        let first = start % image / row;
+        work(start / image, dims.window(first, output.len() / row), output);
+    })
 }
 
 /// Convolves a window of `image` into `output`, `[rows, columns, outputs]`.

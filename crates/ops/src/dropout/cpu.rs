@@ -1,8 +1,8 @@
 //! Recomputes the mask from the position of each element.
 
 use candle_core::WithDType;
-use rayon::prelude::*;
 
+use crate::fill::fill;
 use crate::simd::vectorized;
 
 /// Elements that share one 64-bit draw.
@@ -16,19 +16,16 @@ const DRAWS: usize = 16;
 
 /// Drops and scales, Eq. (1) of the module.
 pub(super) fn mask<T: WithDType>(input: &[T], probability: f64, seed: u64) -> Vec<T> {
-    let mut output = vec![T::zero(); input.len()];
     let scale = T::from_f64(1.0 / (1.0 - probability));
     let threshold = threshold(probability);
-    output.par_chunks_mut(TASK).zip(input.par_chunks(TASK)).enumerate().for_each(
-        |(task, (output, input))| {
-            let first_draw = (task * (TASK / ELEMENTS_PER_DRAW)) as u64;
-            vectorized(
-                #[inline(always)]
-                || mask_task((output, input), scale, threshold, (seed, first_draw)),
-            );
-        },
-    );
-    output
+    fill(input.len(), TASK, |start, output| {
+        let input = &input[start..][..output.len()];
+        let first_draw = (start / ELEMENTS_PER_DRAW) as u64;
+        vectorized(
+            #[inline(always)]
+            || mask_task((output, input), scale, threshold, (seed, first_draw)),
+        );
+    })
 }
 
 #[inline(always)]

@@ -3,60 +3,51 @@
 //! Few channels get their own copy of the loops: only a length known beforehand fills vectors then.
 
 use candle_core::WithDType;
-use rayon::prelude::*;
 
 use super::Dims;
+use crate::fill::{fill_groups, fill_pair};
 use crate::simd::vectorized;
 
 /// Returns the maxima and the place of each in its window.
 pub(super) fn forward<T: WithDType>(input: &[T], dims: Dims) -> (Vec<T>, Vec<u8>) {
     let outputs = dims.output_shape().elem_count();
-    let (mut output, mut winners) = (vec![T::zero(); outputs], vec![0u8; outputs]);
     let row = dims.width / 2 * dims.channels;
-    if outputs > 0 {
-        output.par_chunks_mut(row).zip(winners.par_chunks_mut(row)).enumerate().for_each(
-            |(index, (output, winners))| {
-                let [above, below] = input_rows(dims, index)
-                    .map(|start| &input[start..start + dims.width * dims.channels]);
-                vectorized(
-                    #[inline(always)]
-                    || match dims.channels {
-                        4 => pool_row((above, below), 4, (output, winners)),
-                        8 => pool_row((above, below), 8, (output, winners)),
-                        channels => pool_row((above, below), channels, (output, winners)),
-                    },
-                );
+    fill_pair(outputs, row, |start, output, winners| {
+        let [above, below] = input_rows(dims, start / row)
+            .map(|start| &input[start..start + dims.width * dims.channels]);
+        vectorized(
+            #[inline(always)]
+            || match dims.channels {
+                4 => pool_row((above, below), 4, (output, winners)),
+                8 => pool_row((above, below), 8, (output, winners)),
+                channels => pool_row((above, below), channels, (output, winners)),
             },
         );
-    }
-    (output, winners)
+    })
 }
 
 /// Sends every gradient to the pixel that won.
 pub(super) fn backward<T: WithDType>(gradient: &[T], winners: &[u8], dims: Dims) -> Vec<T> {
     let row = dims.width * dims.channels;
-    let mut input_gradient = vec![T::zero(); dims.batch * dims.height * row];
-    let pairs = dims.height / 2;
-    if gradient.is_empty() {
-        return input_gradient;
-    }
-    input_gradient.par_chunks_mut(dims.height * row).enumerate().for_each(|(b, image)| {
-        image.par_chunks_exact_mut(2 * row).enumerate().for_each(|(i, rows)| {
-            let pooled = dims.width / 2 * dims.channels;
-            let start = (b * pairs + i) * pooled;
-            let (gradient, winners) = (&gradient[start..][..pooled], &winners[start..][..pooled]);
-            let (above, below) = rows.split_at_mut(row);
-            vectorized(
-                #[inline(always)]
-                || match dims.channels {
-                    4 => scatter_row((gradient, winners), 4, (above, below)),
-                    8 => scatter_row((gradient, winners), 8, (above, below)),
-                    channels => scatter_row((gradient, winners), channels, (above, below)),
-                },
-            );
-        });
-    });
-    input_gradient
+    let image = dims.height * row;
+    fill_groups(dims.batch * image, (image, 2 * row), |start, rows| {
+        if rows.len() < 2 * row {
+            // An odd last row was dropped: it has no gradient.
+            return;
+        }
+        let pooled = dims.width / 2 * dims.channels;
+        let start = (start / image * (dims.height / 2) + start % image / (2 * row)) * pooled;
+        let (gradient, winners) = (&gradient[start..][..pooled], &winners[start..][..pooled]);
+        let (above, below) = rows.split_at_mut(row);
+        vectorized(
+            #[inline(always)]
+            || match dims.channels {
+                4 => scatter_row((gradient, winners), 4, (above, below)),
+                8 => scatter_row((gradient, winners), 8, (above, below)),
+                channels => scatter_row((gradient, winners), channels, (above, below)),
+            },
+        );
+    })
 }
 
 /// Where the two input rows of output row `index` start.

@@ -10,6 +10,7 @@ use rayon::prelude::*;
 
 use super::tables::{Tables, repeat, to_f32};
 use super::{Dims, Moments, Norm, Three, count_slices};
+use crate::fill::fill_groups;
 use crate::simd::vectorized;
 
 /// Least numbers of a span.
@@ -121,14 +122,12 @@ fn merge(into: &mut Sums, other: &Sums) {
 
 pub(super) fn forward([input, gamma, beta]: Three<'_, f32>, norm: &Norm) -> Vec<f32> {
     let tables = tables_of_rows([gamma, beta], norm);
-    let mut output = vec![0.0; input.len()];
-    for_each_task(norm, &mut output, |row, range, output| {
+    fill_tasks(norm, input.len(), |row, range, output| {
         vectorized(
             #[inline(always)]
             || tables[row].normalize(&input[range], output),
         );
-    });
-    output
+    })
 }
 
 pub(super) fn backward(
@@ -153,8 +152,7 @@ pub(super) fn backward(
     }
 
     let means: Vec<[Vec<f32>; 2]> = totals.iter().map(|total| total.means(dims)).collect();
-    let mut by_input = vec![0.0; input.len()];
-    for_each_task(norm, &mut by_input, |row, range, target| {
+    let by_input = fill_tasks(norm, input.len(), |row, range, target| {
         let sources = (&input[range.clone()], &gradient[range]);
         vectorized(
             #[inline(always)]
@@ -211,22 +209,16 @@ fn map_tasks(
     tasks.into_par_iter().map(|(row, range)| (row, work(row, range))).collect()
 }
 
-/// Calls `work` with the row, the range and the output of every task, in parallel.
-fn for_each_task(
+/// Returns what `work` wrote, called with the row, the range and the output of every task, in parallel.
+fn fill_tasks(
     norm: &Norm,
-    output: &mut [f32],
+    len: usize,
     work: impl Fn(usize, Range<usize>, &mut [f32]) + Sync,
-) {
+) -> Vec<f32> {
     let (slice, task) = (norm.dims.slice(), whole_pixels(TASK, norm.dims));
-    if slice == 0 {
-        return;
-    }
-    output.par_chunks_mut(slice).enumerate().for_each(|(b, output)| {
-        output.par_chunks_mut(task).enumerate().for_each(|(index, output)| {
-            let start = b * slice + index * task;
-            work(norm.rows[b], start..start + output.len(), output);
-        });
-    });
+    fill_groups(len, (slice, task), |start, output| {
+        work(norm.rows[start / slice], start..start + output.len(), output);
+    })
 }
 
 /// The least numbers that make whole pixels and are at least `numbers`.

@@ -1,38 +1,32 @@
 //! Moves elements; one row of coarse pixels, which is `factor` rows of fine ones, per task.
 
 use candle_core::WithDType;
-use rayon::prelude::*;
 
 use super::Dims;
+use crate::fill::fill;
 
 pub(super) fn shuffle<T: WithDType>(coarse: &[T], dims: Dims) -> Vec<T> {
-    let mut fine = vec![T::zero(); coarse.len()];
     let row = dims.width * dims.depth();
-    if row > 0 {
-        fine.par_chunks_mut(row).zip(coarse.par_chunks(row)).for_each(|(fine, coarse)| {
-            for_each_run(dims, |at_coarse, at_fine| {
-                let stride = dims.factor * dims.factor;
-                let run = coarse[at_coarse..].iter().step_by(stride);
-                fine[at_fine..][..dims.channels].iter_mut().zip(run).for_each(|(f, c)| *f = *c);
-            });
+    fill(coarse.len(), row, |start, fine| {
+        let coarse = &coarse[start..][..row];
+        for_each_run(dims, |at_coarse, at_fine| {
+            let stride = dims.factor * dims.factor;
+            let run = coarse[at_coarse..].iter().step_by(stride);
+            fine[at_fine..][..dims.channels].iter_mut().zip(run).for_each(|(f, c)| *f = *c);
         });
-    }
-    fine
+    })
 }
 
 pub(super) fn unshuffle<T: WithDType>(fine: &[T], dims: Dims) -> Vec<T> {
-    let mut coarse = vec![T::zero(); fine.len()];
     let row = dims.width * dims.depth();
-    if row > 0 {
-        coarse.par_chunks_mut(row).zip(fine.par_chunks(row)).for_each(|(coarse, fine)| {
-            for_each_run(dims, |at_coarse, at_fine| {
-                let stride = dims.factor * dims.factor;
-                let run = coarse[at_coarse..].iter_mut().step_by(stride);
-                run.zip(&fine[at_fine..][..dims.channels]).for_each(|(c, f)| *c = *f);
-            });
+    fill(fine.len(), row, |start, coarse| {
+        let fine = &fine[start..][..row];
+        for_each_run(dims, |at_coarse, at_fine| {
+            let stride = dims.factor * dims.factor;
+            let run = coarse[at_coarse..].iter_mut().step_by(stride);
+            run.zip(&fine[at_fine..][..dims.channels]).for_each(|(c, f)| *c = *f);
         });
-    }
-    coarse
+    })
 }
 
 /// Visits, for every fine pixel that one coarse row makes, where its channels start in the coarse row

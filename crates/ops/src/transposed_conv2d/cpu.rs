@@ -15,6 +15,7 @@ use gemm::{Parallelism, gemm};
 use rayon::prelude::*;
 
 use super::Dims;
+use crate::fill::fill;
 
 thread_local! {
     /// One row of patches per thread, kept between calls.
@@ -22,10 +23,10 @@ thread_local! {
 }
 
 pub(super) fn forward(input: &[f32], kernel: &[f32], dims: &Dims) -> Vec<f32> {
-    let mut output = vec![0.0; dims.output_shape().elem_count()];
     let image = dims.out_height() * dims.out_width() * dims.outputs;
     let pixels = dims.width * dims.channels;
-    output.par_chunks_mut(image.max(1)).enumerate().for_each(|(b, output)| {
+    fill(dims.output_shape().elem_count(), image, |start, output| {
+        let b = start / image;
         with_patches(dims, |patches| {
             for i in 0..dims.height {
                 let row = &input[(b * dims.height + i) * pixels..][..pixels];
@@ -42,22 +43,20 @@ pub(super) fn forward(input: &[f32], kernel: &[f32], dims: &Dims) -> Vec<f32> {
                 });
             }
         });
-    });
-    output
+    })
 }
 
 pub(super) fn backward_input(gradient: &[f32], kernel: &[f32], dims: &Dims) -> Vec<f32> {
-    let mut input_gradient = vec![0.0; dims.input_shape().elem_count()];
-    let pixels = (dims.width * dims.channels).max(1);
-    input_gradient.par_chunks_mut(pixels).enumerate().for_each(|(row, target)| {
+    let pixels = dims.width * dims.channels;
+    fill(dims.input_shape().elem_count(), pixels, |start, target| {
+        let row = start / pixels;
         with_patches(dims, |patches| {
             gather(gradient, dims, (row / dims.height, row % dims.height), patches);
             let shape = [dims.width, dims.patch(), dims.channels];
             let turned = Matrix::rows(kernel, dims.patch()).transposed();
-            product(shape, Matrix::rows(patches, shape[1]), turned, target);
+            add_product(shape, Matrix::rows(patches, shape[1]), turned, target);
         });
-    });
-    input_gradient
+    })
 }
 
 pub(super) fn backward_kernel(gradient: &[f32], input: &[f32], dims: &Dims) -> Vec<f32> {

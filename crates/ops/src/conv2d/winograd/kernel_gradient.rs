@@ -15,6 +15,7 @@ use super::outer::OuterProduct;
 use super::tiles::Tiles;
 use super::transforms::{KernelGradient, both_sides};
 use super::{POINT_SIDE, POINTS, TAPS};
+use crate::fill::fill;
 use crate::simd::{Simd, Work, dispatch};
 
 /// Most outputs and most channels of one task.
@@ -44,11 +45,12 @@ thread_local! {
 pub(super) fn backward_kernel(gradient: &[f32], input: &[f32], dims: &Dims) -> Vec<f32> {
     let grid = Grid::new(dims, dims.options.padding);
     let images = Images { grid: &grid, gradient, input, dims };
-    let mut kernel_gradient = vec![0.0; dims.kernel_shape().elem_count()];
+    let (weights, row) = (dims.kernel_shape().elem_count(), TAPS * dims.channels);
     if dims.outputs.max(dims.channels) <= RANGE {
-        images.add_tasks(0..grid.count(), RANGE, None, &mut kernel_gradient);
-        return kernel_gradient;
+        let shares = images.shares(0..grid.count(), RANGE, None);
+        return fill(weights, row, |start, target| shares.add_to(start / row, target));
     }
+    let mut kernel_gradient = None;
     let [mut of_inputs, mut of_gradients] = MEMORY.take();
     let most_tiles = KEPT_LEN / (POINTS * (dims.channels + dims.outputs));
     for tiles in cut(0..grid.count(), most_tiles.max(BLOCK_TILES)) {
@@ -57,10 +59,18 @@ pub(super) fn backward_kernel(gradient: &[f32], input: &[f32], dims: &Dims) -> V
         let inputs = Kept::new(Role::Input, &inputs, blocks, &mut of_inputs);
         let gradients = Kept::new(Role::Gradient, &gradients, blocks, &mut of_gradients);
         let kept = Some([inputs, gradients]);
-        images.add_tasks(tiles, KEPT_RANGE, kept, &mut kernel_gradient);
+        let shares = images.shares(tiles, KEPT_RANGE, kept);
+        let add = |start: usize, target: &mut [f32]| shares.add_to(start / row, target);
+        match &mut kernel_gradient {
+            None => kernel_gradient = Some(fill(weights, row, add)),
+            Some(sums) => {
+                let rows = sums.par_chunks_mut(row).enumerate();
+                rows.for_each(|(k, target)| add(k * row, target));
+            }
+        }
     }
     MEMORY.set([of_inputs, of_gradients]);
-    kernel_gradient
+    kernel_gradient.unwrap_or_else(|| vec![0.0; weights])
 }
 
 /// What the convolution read, and the gradient with respect to what it wrote.
@@ -89,14 +99,8 @@ impl<'a> Images<'a> {
         [inputs, Tiles { grid, range, values: gradient, all_channels, channels: outputs, zeros }]
     }
 
-    /// Adds the share of some tiles, task by task.
-    fn add_tasks(
-        &self,
-        tiles: Range<usize>,
-        range: usize,
-        kept: Option<[Kept<'_>; 2]>,
-        kernel_gradient: &mut [f32],
-    ) {
+    /// The share of some tiles, task by task.
+    fn shares(&self, tiles: Range<usize>, range: usize, kept: Option<[Kept<'_>; 2]>) -> Shares {
         let all_channels = self.dims.channels;
         let output_ranges: Vec<_> = ranges(self.dims.outputs, range).collect();
         let channel_ranges: Vec<_> = ranges(all_channels, range).collect();
@@ -105,7 +109,7 @@ impl<'a> Images<'a> {
             Some(_) => 1,
             None => LEAST_TASKS.div_ceil(blocks).min(tiles.len().div_ceil(BLOCK_TILES)),
         };
-        let sums: Vec<Vec<f32>> = (0..blocks * parts)
+        let sums = (0..blocks * parts)
             .into_par_iter()
             .map(|task| {
                 let (block, part) = (task / parts, task % parts);
@@ -115,20 +119,35 @@ impl<'a> Images<'a> {
                 Task { images: self, kept, outputs, channels, tiles }.kernel_gradient()
             })
             .collect();
+        Shares { sums, parts, range, channel_ranges, all_channels }
+    }
+}
 
-        kernel_gradient.par_chunks_mut(TAPS * all_channels).enumerate().for_each(|(k, target)| {
-            for (channel_range, channels) in channel_ranges.iter().enumerate() {
-                let block = k / range * channel_ranges.len() + channel_range;
-                let row = TAPS * channels.len();
-                for sums in &sums[block * parts..(block + 1) * parts] {
-                    let taps = sums[k % range * row..][..row].chunks_exact(channels.len());
-                    for (target, sums) in target.chunks_exact_mut(all_channels).zip(taps) {
-                        let target = &mut target[channels.clone()];
-                        target.iter_mut().zip(sums).for_each(|(w, sum)| *w += sum);
-                    }
+/// The sums of all tasks, which together are the gradient of the kernel.
+struct Shares {
+    /// Of every block of outputs and channels, `parts` sums.
+    sums: Vec<Vec<f32>>,
+    parts: usize,
+    /// Outputs of a block.
+    range: usize,
+    channel_ranges: Vec<Range<usize>>,
+    all_channels: usize,
+}
+
+impl Shares {
+    /// Adds the sums of output `k` to its gradient, `[9, channels]`.
+    fn add_to(&self, k: usize, target: &mut [f32]) {
+        for (channel_range, channels) in self.channel_ranges.iter().enumerate() {
+            let block = k / self.range * self.channel_ranges.len() + channel_range;
+            let row = TAPS * channels.len();
+            for sums in &self.sums[block * self.parts..(block + 1) * self.parts] {
+                let taps = sums[k % self.range * row..][..row].chunks_exact(channels.len());
+                for (target, sums) in target.chunks_exact_mut(self.all_channels).zip(taps) {
+                    let target = &mut target[channels.clone()];
+                    target.iter_mut().zip(sums).for_each(|(w, sum)| *w += sum);
                 }
             }
-        });
+        }
     }
 }
 

@@ -42,6 +42,7 @@ use self::grid::Grid;
 use self::weights::Taps;
 use super::border::mirrored;
 use super::{Dims, Padding};
+use crate::fill::fill;
 
 /// Taps of a kernel.
 const TAPS: usize = 9;
@@ -84,15 +85,17 @@ fn fold(bordered: &[f32], border: usize, dims: &Dims) -> Vec<f32> {
     let inside = |position: usize, size: usize| {
         mirrored(position.cast_signed() - border.cast_signed(), size)
     };
-    let mut folded = vec![0.0; dims.input_shape().elem_count()];
-    for (index, pixel) in bordered.chunks_exact(dims.channels).enumerate() {
-        let (y, x) = (index / width % height, index % width);
-        let image = index / (width * height);
-        let row = image * dims.height + inside(y, dims.height);
-        let target = (row * dims.width + inside(x, dims.width)) * dims.channels;
-        folded[target..].iter_mut().zip(pixel).for_each(|(sum, g)| *sum += g);
-    }
-    folded
+    let (row, bordered_row) = (dims.width * dims.channels, width * dims.channels);
+    fill(dims.input_shape().elem_count(), row, |start, target| {
+        let (image, y) = (start / row / dims.height, start / row % dims.height);
+        for source in (0..height).filter(|&source| inside(source, dims.height) == y) {
+            let source = &bordered[(image * height + source) * bordered_row..][..bordered_row];
+            for (x, pixel) in source.chunks_exact(dims.channels).enumerate() {
+                let target = &mut target[inside(x, dims.width) * dims.channels..];
+                target.iter_mut().zip(pixel).for_each(|(sum, g)| *sum += g);
+            }
+        }
+    })
 }
 
 pub(super) fn backward_kernel(gradient: &[f32], input: &[f32], dims: &Dims) -> Vec<f32> {
