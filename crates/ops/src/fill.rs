@@ -118,18 +118,16 @@ mod tests {
 
     #[test]
     fn a_pair_is_cut_alike() {
-        for (len, _, chunk) in CUTS {
+        for (len, _, chunk) in CUTS.map(|(len, group, chunk)| (len, group, chunk.max(1))) {
             let (numbers, lengths) = fill_pair::<f64, u8>(len, chunk, |start, first, second| {
                 first.fill(start as f64);
                 second.fill(u8::try_from(first.len()).unwrap());
             });
 
-            let chunk = chunk.max(1);
-            for at in 0..len {
-                let start = at / chunk * chunk;
-                assert_eq!(numbers[at], start as f64);
-                assert_eq!(usize::from(lengths[at]), chunk.min(len - start));
-            }
+            let starts = (0..len).map(|at| at / chunk * chunk);
+            let expected_lengths = starts.clone().map(|start| chunk.min(len - start));
+            assert_eq!(numbers, starts.map(|start| start as f64).collect::<Vec<_>>());
+            assert!(lengths.into_iter().map(usize::from).eq(expected_lengths));
         }
     }
 
