@@ -2,8 +2,8 @@
 //!
 //! Every tool is a process that does one case as often as it is asked, so the most memory it ever held is
 //! that case's. The processes take turns, so that other load on the machine meets all of them; a time is
-//! the median of all rounds. Before any time is taken they have to agree: the losses of three steps without
-//! dropout, or the voxels of each class.
+//! the median of all rounds, of three steps or one volume each. Before any time is taken they have to
+//! agree: the losses of three steps without dropout, or the voxels of each class.
 //!
 //! The first argument is `step` or `predict`. `--out FOLDER` gets the table too, `--python PATH` names an
 //! interpreter that can import the peers, `--threads N` gives every process N threads in place of 2,
@@ -138,9 +138,16 @@ fn measure(arguments: &Arguments, case: &Case, table: &mut Table) -> Result<()> 
     let tolerance = if case.work == Work::Step { f64::INFINITY } else { VOXEL_TOLERANCE };
     agree(&mut peers, tolerance)?;
     let mut seconds = vec![Vec::new(); peers.len()];
+    // Training is step after step: the first one after others' turns, who emptied the caches, is not counted.
+    let (uncounted, counted) = if case.work == Work::Step { (1, 3) } else { (0, 1) };
     for _ in 0..arguments.rounds {
         for (peer, seconds) in peers.iter_mut().zip(&mut seconds) {
-            seconds.push(peer.ask()?.seconds);
+            for _ in 0..uncounted {
+                peer.ask()?;
+            }
+            for _ in 0..counted {
+                seconds.push(peer.ask()?.seconds);
+            }
         }
     }
     table.add(&case.line(), &peers, &seconds);
