@@ -22,6 +22,13 @@ fn three_steps_in_f64_are_as_published() -> Result<()> {
     })
 }
 
+/// Largest difference over largest value of a parameter in `f32`.
+const TOLERANCE: f64 = 1e-4;
+
+/// From the second step on without L2, `f32` takes the other side of a rectifier than `f64`
+/// (docs/RESULTS.md), so only the bounds in rates hold there.
+const BEYOND_TOLERANCE: [&str; 2] = ["l2_0.step2.", "l2_0.step3."];
+
 /// Adam's early steps are nearly `rate · sign(gradient)`, so an entry whose gradient is about 0 may
 /// move by a fraction of the rate in another direction; all the others may not.
 #[test]
@@ -36,6 +43,9 @@ fn three_steps_in_f32_differ_by_less_than_the_rate() -> Result<()> {
         let largest = difference.max_all()?.to_scalar::<f64>()?;
         let mean = difference.mean_all()?.to_scalar::<f64>()?;
         assert!(largest < RATE && mean < 0.01 * RATE, "{name}: at most {largest}, mean {mean}");
+        if !BEYOND_TOLERANCE.iter().any(|steps| name.starts_with(steps)) {
+            published.assert_close(name, actual, TOLERANCE);
+        }
         Ok(())
     })
 }
