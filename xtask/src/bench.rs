@@ -48,12 +48,12 @@ impl Bench {
 /// Where results and other tools go.
 const FOLDER: &str = "target/bench";
 
-/// Runs a bench; results go to `target/bench`.
+/// Runs a bench with `extra` arguments of its own; results go to `target/bench`.
 ///
 /// # Errors
 ///
 /// If the bench cannot be built or fails. A tool that cannot be installed is named and left out.
-pub(crate) fn run(root: &Path, bench: Bench) -> Result<()> {
+pub(crate) fn run(root: &Path, bench: Bench, extra: &[String]) -> Result<()> {
     let Parts { package, bench, arguments, peers } = bench.parts();
     let mut command = Command::new("cargo");
     command.args(["bench", "--package", package, "--bench", bench, "--"]).args(arguments);
@@ -63,7 +63,7 @@ pub(crate) fn run(root: &Path, bench: Bench) -> Result<()> {
         Ok(python) => drop(command.arg("--python").arg(python)),
         Err(error) => console::say(&format!("no other tools to compare with: {error:#}")),
     }
-    let status = command.current_dir(root).status().context("cannot start cargo")?;
+    let status = command.args(extra).current_dir(root).status().context("cannot start cargo")?;
     if !status.success() {
         bail!("the bench ended with {status}");
     }

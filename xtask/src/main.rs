@@ -36,6 +36,9 @@ enum Recipe {
     Bench {
         #[arg(value_enum)]
         what: bench::Bench,
+        /// Arguments of the bench itself, such as `--rounds 3 "paper 4"` for one case of `step`.
+        #[arg(last = true)]
+        extra: Vec<String>,
     },
 }
 
@@ -79,7 +82,7 @@ fn run(recipe: &Recipe) -> anyhow::Result<()> {
         Recipe::Test { extra } => ci::test(root, extra),
         Recipe::Ci => ci::run(root),
         Recipe::Tidy => tidy::run(root),
-        Recipe::Bench { what } => bench::run(root, *what),
+        Recipe::Bench { what, extra } => bench::run(root, *what, extra),
     }
 }
 

@@ -17,8 +17,8 @@ impl Architecture {
     /// modalities together, each of `height` × `width` pixels.
     ///
     /// Counts parameters with their gradients and Adam's moments, what the backward pass needs, and the
-    /// largest maps in flight. Workspace of the operations, at most some 80 MB, is smaller than what is
-    /// freed by the time it is needed; the patients' images are not in it.
+    /// largest maps in flight; not the operations' workspace, the affinity's copies of its features, and
+    /// the patients' images.
     ///
     /// # Examples
     ///
@@ -55,7 +55,8 @@ impl Architecture {
         }
         numbers += 4 * channels * pixels; // group 9: two norms' and two convolutions' results
 
-        // Group 10 before its norm and after it, of either head, and the logits twice: the network's and the loss's.
+        // Group 10 before its norm and after it, with either head, and the logits twice: the network's
+        // and the loss's.
         let head = 8 * self.classes * height * width;
         numbers + 2 * head + 2 * self.classes * height * width
     }
