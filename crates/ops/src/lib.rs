@@ -41,4 +41,5 @@ pub use norm::{
     normalize_leaky_relu,
 };
 pub use pixel_shuffle::{pixel_shuffle, pixel_unshuffle};
+pub use simd::vectorized;
 pub use transposed_conv2d::{transposed_conv2d, transposed_conv2d_gradients};

@@ -84,7 +84,12 @@ fn unit() -> Unit {
 #[cfg(target_arch = "x86_64")]
 fn widest_unit() -> Unit {
     let avx2 = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
-    match (avx2, is_x86_feature_detected!("avx512f")) {
+    // What every processor with AVX-512 has but the Xeon Phi.
+    let avx512 = is_x86_feature_detected!("avx512f")
+        && is_x86_feature_detected!("avx512bw")
+        && is_x86_feature_detected!("avx512dq")
+        && is_x86_feature_detected!("avx512vl");
+    match (avx2, avx512) {
         (true, true) => Unit::Avx512,
         (true, false) => Unit::Avx2,
         (false, _) => Unit::Portable,
@@ -99,7 +104,7 @@ fn widest_unit() -> Unit {
 /// Does the work on the widest vector unit of this processor.
 pub(crate) fn dispatch(work: impl Work) {
     match unit() {
-        // SAFETY: `unit` found that the processor has AVX-512F, AVX2 and FMA.
+        // SAFETY: `unit` found that the processor has these parts of AVX-512, AVX2 and FMA.
         #[cfg(target_arch = "x86_64")]
         Unit::Avx512 => unsafe { run_avx512(work) },
         // SAFETY: `unit` found that the processor has AVX2 and FMA.
@@ -112,8 +117,19 @@ pub(crate) fn dispatch(work: impl Work) {
 /// Calls `pass` compiled for the widest vector unit; for plain loops that the compiler vectorises.
 ///
 /// The closure must be `#[inline(always)]`: otherwise it is compiled once for all units, that is for the
-/// least of them.
-pub(crate) fn vectorized<R>(pass: impl FnOnce() -> R) -> R {
+/// least of them. The unit is the widest that the processor has and `DUOMO_VECTOR_UNIT` allows.
+///
+/// # Examples
+///
+/// ```
+/// let mut numbers = vec![1f32; 1000];
+/// duomo_ops::vectorized(
+///     #[inline(always)]
+///     || numbers.iter_mut().for_each(|x| *x = *x * 3.0 + 1.0),
+/// );
+/// assert_eq!(numbers, [4.0; 1000]);
+/// ```
+pub fn vectorized<R>(pass: impl FnOnce() -> R) -> R {
     let mut result = None;
     dispatch(Pass(
         #[inline(always)]
@@ -132,7 +148,7 @@ impl<F: FnOnce()> Work for Pass<F> {
 }
 
 #[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx512f,avx2,fma")]
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
 fn run_avx512(work: impl Work) {
     work.run::<Avx512>();
 }
@@ -259,7 +275,7 @@ impl Simd for Avx2 {
     }
 }
 
-/// x86 with AVX-512F.
+/// x86 with AVX-512 (F, BW, DQ, VL).
 #[cfg(target_arch = "x86_64")]
 #[derive(Clone, Copy)]
 pub(crate) struct Avx512;

@@ -4,6 +4,10 @@ use candle_core::WithDType;
 use rayon::prelude::*;
 
 use crate::losses::CHUNK;
+use crate::losses::softmax::softmax;
+
+/// Pixels whose probabilities are computed at a time.
+const BLOCK: usize = 256;
 
 /// Probabilities of the true class below this are clipped.
 const PROBABILITY_MIN: f64 = 0.005;
@@ -39,6 +43,16 @@ impl Totals {
         self
     }
 
+    fn add_pixel(&mut self, probabilities: &[f64], class: usize) {
+        for (sum, p) in self.squares.iter_mut().zip(probabilities) {
+            *sum += p * p;
+        }
+        let p = probabilities[class];
+        self.overlap[class] += p;
+        self.logarithms[class] += p.clamp(PROBABILITY_MIN, 1.0).ln();
+        self.pixels[class] += 1.0;
+    }
+
     fn classes(&self) -> usize {
         self.pixels.len()
     }
@@ -72,17 +86,13 @@ impl Totals {
 pub(super) fn totals<T: WithDType>(logits: &[T], labels: &[u8], classes: usize) -> Totals {
     let of_chunk = |(logits, labels): (&[T], &[u8])| {
         let mut totals = Totals::zero(classes);
-        let mut probabilities = vec![0.0; classes];
-        for (logits, &label) in logits.chunks_exact(classes).zip(labels) {
-            softmax(logits, &mut probabilities);
-            for (sum, p) in totals.squares.iter_mut().zip(&probabilities) {
-                *sum += p * p;
+        let mut memory = vec![0.0; BLOCK * classes];
+        for (logits, labels) in logits.chunks(BLOCK * classes).zip(labels.chunks(BLOCK)) {
+            let probabilities = &mut memory[..logits.len()];
+            softmax(logits, classes, probabilities);
+            for (probabilities, &label) in probabilities.chunks_exact(classes).zip(labels) {
+                totals.add_pixel(probabilities, usize::from(label));
             }
-            let class = usize::from(label);
-            let p = probabilities[class];
-            totals.overlap[class] += p;
-            totals.logarithms[class] += p.clamp(PROBABILITY_MIN, 1.0).ln();
-            totals.pixels[class] += 1.0;
         }
         totals
     };
@@ -103,11 +113,16 @@ pub(super) fn gradient<T: WithDType>(
     let mut gradient = vec![T::zero(); logits.len()];
     let chunks = gradient.par_chunks_mut(CHUNK * classes).zip(logits.par_chunks(CHUNK * classes));
     chunks.zip(labels.par_chunks(CHUNK)).for_each(|((gradient, logits), labels)| {
-        let mut probabilities = vec![0.0; classes];
-        let pixels = gradient.chunks_exact_mut(classes).zip(logits.chunks_exact(classes));
-        for ((gradient, logits), &label) in pixels.zip(labels) {
-            softmax(logits, &mut probabilities);
-            slopes.write(&probabilities, usize::from(label), gradient);
+        let mut memory = vec![0.0; BLOCK * classes];
+        let blocks = gradient.chunks_mut(BLOCK * classes).zip(logits.chunks(BLOCK * classes));
+        for ((gradient, logits), labels) in blocks.zip(labels.chunks(BLOCK)) {
+            let probabilities = &mut memory[..logits.len()];
+            softmax(logits, classes, probabilities);
+            let pixels =
+                gradient.chunks_exact_mut(classes).zip(probabilities.chunks_exact(classes));
+            for ((gradient, probabilities), &label) in pixels.zip(labels) {
+                slopes.write(probabilities, usize::from(label), gradient);
+            }
         }
     });
     gradient
@@ -149,17 +164,5 @@ impl Slopes {
             *gradient = T::from_f64(p * (p * self.per_probability[class] - mean));
         }
         gradient[label] += T::from_f64(p * self.on_class[label] + slope);
-    }
-}
-
-fn softmax<T: WithDType>(logits: &[T], probabilities: &mut [f64]) {
-    let largest = logits.iter().map(|z| z.to_f64()).fold(f64::NEG_INFINITY, f64::max);
-    let mut sum = 0.0;
-    for (p, z) in probabilities.iter_mut().zip(logits) {
-        *p = (z.to_f64() - largest).exp();
-        sum += *p;
-    }
-    for p in probabilities {
-        *p /= sum;
     }
 }

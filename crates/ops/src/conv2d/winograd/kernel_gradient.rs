@@ -296,16 +296,18 @@ impl Sum<'_> {
                 // point, and the result has `count` numbers from `first` on at every tap.
                 unsafe {
                     let sums = self.sums.as_ptr().add(place);
-                    let mut x = [[S::zero(); POINT_SIDE]; POINT_SIDE];
-                    for point in 0..POINTS {
-                        x[point / POINT_SIDE][point % POINT_SIDE] =
-                            S::load(sums.add(point * self.products.point()));
-                    }
-                    let taps = both_sides::<S, KernelGradient, POINT_SIDE, 3>(&x);
-                    for tap in 0..TAPS {
-                        let target = result.as_mut_ptr().add(tap * channels + first);
-                        S::store_first(target, taps[tap / 3][tap % 3], count);
-                    }
+                    let target = result.as_mut_ptr().add(first);
+                    both_sides::<S, KernelGradient, POINT_SIDE, 3>(
+                        #[inline(always)]
+                        |i, j| S::load(sums.add((i * POINT_SIDE + j) * self.products.point())),
+                        #[inline(always)]
+                        |i, row| {
+                            for (j, tap) in row.into_iter().enumerate() {
+                                let target = target.add((i * 3 + j) * channels);
+                                S::store_first(target, tap, count);
+                            }
+                        },
+                    );
                 }
             }
         }

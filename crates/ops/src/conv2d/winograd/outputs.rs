@@ -5,7 +5,7 @@ use std::ops::Range;
 use super::grid::Grid;
 use super::memory::Planes;
 use super::transforms::{Output, both_sides};
-use super::{OUTPUT_SIDE, POINT_SIDE, POINTS};
+use super::{OUTPUT_SIDE, POINT_SIDE};
 use crate::simd::Simd;
 
 /// The images written, shared by the blocks of tiles.
@@ -47,20 +47,22 @@ impl Outputs<'_> {
                 let count = (self.range.end - first).min(S::LANES);
                 // SAFETY: by the contract of this function.
                 unsafe {
-                    let mut m = [[S::zero(); POINT_SIDE]; POINT_SIDE];
-                    for point in 0..POINTS {
-                        m[point / POINT_SIDE][point % POINT_SIDE] =
-                            S::load(source.as_ptr().add(point * planes.point()));
-                    }
-                    let y = both_sides::<S, Output, POINT_SIDE, OUTPUT_SIDE>(&m);
-                    for (y, pixels) in y.iter().zip(&pixels) {
-                        for (&y, pixel) in y.iter().zip(pixels) {
-                            if let Some(pixel) = pixel {
-                                let target = self.target.0.add(pixel * self.channels + first);
-                                self.store::<S>(target, y, count);
+                    both_sides::<S, Output, POINT_SIDE, OUTPUT_SIDE>(
+                        #[inline(always)]
+                        |i, j| {
+                            let point = i * POINT_SIDE + j;
+                            S::load(source.as_ptr().add(point * planes.point()))
+                        },
+                        #[inline(always)]
+                        |i, row| {
+                            for (y, pixel) in row.into_iter().zip(pixels[i]) {
+                                if let Some(pixel) = pixel {
+                                    let target = self.target.0.add(pixel * self.channels + first);
+                                    self.store::<S>(target, y, count);
+                                }
                             }
-                        }
-                    }
+                        },
+                    );
                 }
             }
         }

@@ -5,7 +5,7 @@ use std::ops::Range;
 use super::grid::{Grid, Tile};
 use super::memory::Planes;
 use super::transforms::{Gradient, Input, Transform, both_sides};
-use super::{INPUT_SIDE, OUTPUT_SIDE, POINT_SIDE, POINTS};
+use super::{INPUT_SIDE, OUTPUT_SIDE, POINT_SIDE};
 use crate::simd::Simd;
 
 /// Some tiles of a batch, and some of its channels.
@@ -89,20 +89,22 @@ unsafe fn transform_vector<S: Simd, T: Transform<SIDE, POINT_SIDE>, const SIDE: 
 ) {
     // SAFETY: by the contract of this function.
     unsafe {
-        let mut x = [[S::zero(); SIDE]; SIDE];
-        for i in 0..SIDE {
-            for j in 0..SIDE {
+        both_sides::<S, T, SIDE, POINT_SIDE>(
+            #[inline(always)]
+            |i, j| {
                 let from = sources[i][j].add(channels.start);
-                x[i][j] = if channels.len() < S::LANES {
+                if channels.len() < S::LANES {
                     S::load_first(from, channels.len())
                 } else {
                     S::load(from)
-                };
-            }
-        }
-        let points = both_sides::<S, T, SIDE, POINT_SIDE>(&x);
-        for point in 0..POINTS {
-            S::store(to.add(point * step), points[point / POINT_SIDE][point % POINT_SIDE]);
-        }
+                }
+            },
+            #[inline(always)]
+            |i, row| {
+                for (j, vector) in row.into_iter().enumerate() {
+                    S::store(to.add((i * POINT_SIDE + j) * step), vector);
+                }
+            },
+        );
     }
 }

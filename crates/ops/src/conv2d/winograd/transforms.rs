@@ -40,16 +40,18 @@ pub(super) trait Transform<const N: usize, const M: usize> {
     unsafe fn apply<S: Simd>(x: [S::Vector; N]) -> [S::Vector; M];
 }
 
-/// `T x Tᵀ`
+/// `T x Tᵀ`, where `load(i, j)` is `x[i][j]` and `store(i, row)` takes row `i` of the result.
+///
+/// Only `T x` is ever in memory as a whole: the rest never leaves the registers.
 ///
 /// # Safety
 ///
 /// The unit exists.
 #[inline(always)]
 pub(super) unsafe fn both_sides<S: Simd, T, const N: usize, const M: usize>(
-    x: &[[S::Vector; N]; N],
-) -> [[S::Vector; M]; M]
-where
+    load: impl Fn(usize, usize) -> S::Vector,
+    mut store: impl FnMut(usize, [S::Vector; M]),
+) where
     T: Transform<N, M>,
 {
     // SAFETY: by the contract of this function.
@@ -57,19 +59,17 @@ where
         let mut half = [[S::zero(); N]; M]; // T x
         for j in 0..N {
             let mut column = [S::zero(); N];
-            for i in 0..N {
-                column[i] = x[i][j];
+            for (i, x) in column.iter_mut().enumerate() {
+                *x = load(i, j);
             }
             let column = T::apply::<S>(column);
             for i in 0..M {
                 half[i][j] = column[i];
             }
         }
-        let mut whole = [[S::zero(); M]; M];
-        for i in 0..M {
-            whole[i] = T::apply::<S>(half[i]);
+        for (i, row) in half.into_iter().enumerate() {
+            store(i, T::apply::<S>(row));
         }
-        whole
     }
 }
 

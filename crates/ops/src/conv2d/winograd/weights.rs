@@ -8,7 +8,7 @@ use super::super::Dims;
 use super::super::packed::lanes;
 use super::memory::{Planes, aligned};
 use super::transforms::{Kernel, both_sides};
-use super::{POINT_SIDE, POINTS, TAPS};
+use super::{POINT_SIDE, TAPS};
 use crate::simd::{MOST_LANES, Simd, Work, dispatch};
 
 /// A kernel as the images read and written see it.
@@ -128,16 +128,18 @@ impl Work for Block<'_> {
                 // SAFETY: `Work::run` runs where the unit exists; `taps` holds its vectors, and the
                 // planes hold a vector for every point and row.
                 unsafe {
-                    let mut kernel = [[S::zero(); 3]; 3];
-                    for (tap, lanes) in taps.iter().enumerate() {
-                        kernel[tap / 3][tap % 3] = S::load(lanes.as_ptr());
-                    }
-                    let points = both_sides::<S, Kernel, 3, POINT_SIDE>(&kernel);
                     let target = self.values.as_mut_ptr().add((first + d) * S::LANES);
-                    for point in 0..POINTS {
-                        let vector = points[point / POINT_SIDE][point % POINT_SIDE];
-                        S::store(target.add(point * self.planes.point()), vector);
-                    }
+                    both_sides::<S, Kernel, 3, POINT_SIDE>(
+                        #[inline(always)]
+                        |i, j| S::load(taps[i * 3 + j].as_ptr()),
+                        #[inline(always)]
+                        |i, row| {
+                            for (j, vector) in row.into_iter().enumerate() {
+                                let point = (i * POINT_SIDE + j) * self.planes.point();
+                                S::store(target.add(point), vector);
+                            }
+                        },
+                    );
                 }
             }
         }
