@@ -51,14 +51,49 @@ impl<'a> Taps<'a> {
                 }
             }
         } else {
-            for (lane, k) in outputs.enumerate() {
-                for tap in 0..TAPS {
-                    for (to, &weight) in to.iter_mut().zip(&row(k, tap)[depths.clone()]) {
-                        to[tap][lane] = weight;
+            let mut square = [[0.0; MOST_LANES]; MOST_LANES];
+            for tap in 0..TAPS {
+                for (square, k) in square.iter_mut().zip(outputs.clone()) {
+                    let weights = &row(k, tap)[depths.clone()];
+                    match weights.as_array::<MOST_LANES>() {
+                        // Of known length: a load and a store, not a call.
+                        Some(weights) => *square = *weights,
+                        None => square[..weights.len()].copy_from_slice(weights),
                     }
                 }
+                let transposed = transpose(square);
+                to.iter_mut().zip(&transposed).for_each(|(to, weights)| to[tap] = *weights);
             }
         }
+    }
+}
+
+/// Rows of numbers, as many as each has.
+type Square = [[f32; MOST_LANES]; MOST_LANES];
+
+/// Exchanges rows and columns.
+///
+/// Interleaving the halves of a list rotates the bits of each number's index by one. The upper four bits of
+/// an index here are its row and the lower four its column: four rotations exchange them, and each is
+/// a few instructions that shuffle whole vectors.
+#[inline(always)]
+fn transpose(mut square: Square) -> Square {
+    const { assert!(MOST_LANES == 1 << 4) };
+    let mut rotated = [[0.0; MOST_LANES]; MOST_LANES];
+    for _ in 0..2 {
+        interleave(&square, &mut rotated);
+        interleave(&rotated, &mut square);
+    }
+    square
+}
+
+/// Writes the numbers of the first and the second half in turn.
+#[inline(always)]
+fn interleave(from: &Square, to: &mut Square) {
+    let (first, second) = from.split_at(MOST_LANES / 2);
+    let halves = first.as_flattened().iter().zip(second.as_flattened());
+    for (pair, (a, b)) in to.as_flattened_mut().chunks_exact_mut(2).zip(halves) {
+        (pair[0], pair[1]) = (*a, *b);
     }
 }
 
@@ -112,7 +147,7 @@ struct Block<'a> {
 
 /// Depths gathered before they are transformed: loads that wait for memory overlap only with others like
 /// them.
-const GATHERED: usize = 16;
+const GATHERED: usize = MOST_LANES;
 
 impl Work for Block<'_> {
     #[inline(always)]
