@@ -47,24 +47,29 @@ impl<'a> Taps<'a> {
         if self.turned {
             for (d, to) in depths.zip(to) {
                 for (tap, to) in to.iter_mut().rev().enumerate() {
-                    to[..outputs.len()].copy_from_slice(&row(d, tap)[outputs.clone()]);
+                    copy(&row(d, tap)[outputs.clone()], to);
                 }
             }
         } else {
             let mut square = [[0.0; MOST_LANES]; MOST_LANES];
             for tap in 0..TAPS {
                 for (square, k) in square.iter_mut().zip(outputs.clone()) {
-                    let weights = &row(k, tap)[depths.clone()];
-                    match weights.as_array::<MOST_LANES>() {
-                        // Of known length: a load and a store, not a call.
-                        Some(weights) => *square = *weights,
-                        None => square[..weights.len()].copy_from_slice(weights),
-                    }
+                    copy(&row(k, tap)[depths.clone()], square);
                 }
                 let transposed = transpose(square);
                 to.iter_mut().zip(&transposed).for_each(|(to, weights)| to[tap] = *weights);
             }
         }
+    }
+}
+
+/// Copies at most a vector.
+#[inline(always)]
+fn copy(from: &[f32], to: &mut [f32; MOST_LANES]) {
+    match from.as_array() {
+        // Of known length: a load and a store, not a call.
+        Some(from) => *to = *from,
+        None => to[..from.len()].copy_from_slice(from),
     }
 }
 
