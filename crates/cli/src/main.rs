@@ -34,7 +34,7 @@ fn main() -> ExitCode {
     let verb = Arguments::parse().verb;
     // Feature maps of equal sizes come again and again. Nothing else does, and memory fresh from the system
     // is zero without being written: what stays zero, as most bit planes of an evaluation, costs nothing.
-    if matches!(verb, Verb::Train(_) | Verb::Predict(_)) {
+    if matches!(verb, Verb::Train(_) | Verb::Predict(_) | Verb::Grid(_)) {
         duomo_train::keep_freed_memory();
     }
     match verbs::run(&verb) {

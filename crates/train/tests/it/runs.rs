@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use duomo_data::Dataset;
 use duomo_phantom::{Kind, Modality, Options, write_dataset};
 use duomo_train::{
-    Device, Event, Experiment, Model, Observer, Resume, Silent, Summary, TrainRequest, train,
+    AbsentClass, Device, Event, Experiment, Model, Observer, Resume, Silent, Summary, TrainRequest,
+    train,
 };
 use tempfile::TempDir;
 
@@ -35,7 +36,13 @@ fn request(method: &str, modalities: &[&str], data: &Path, out: PathBuf) -> Trai
     let dataset = Dataset::load("mscmr").unwrap().with_modalities(modalities).unwrap();
     let overrides = TINY.map(str::to_owned);
     let experiment = Experiment::load(dataset, method, "quick", 11, &overrides).unwrap();
-    TrainRequest { experiment, data: data.to_owned(), out, resume: Resume::Auto }
+    TrainRequest {
+        experiment,
+        data: data.to_owned(),
+        out,
+        resume: Resume::Auto,
+        absent_class: AbsentClass::Warn,
+    }
 }
 
 const PAIR: [&str; 2] = ["LGE", "bSSFP"];
