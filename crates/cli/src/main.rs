@@ -11,6 +11,8 @@ use clap::Parser;
 mod comparison;
 mod console;
 mod exit;
+mod figures;
+mod paper_tables;
 mod pictures;
 mod progress;
 mod run_pictures;

@@ -4,6 +4,7 @@
 //! - [`train`]: one run, from a folder of NIfTI files to a [`Summary`] of the test patients
 //! - [`Grid`]: methods × data sets × seeds × folds, each cell a run folder
 //! - [`Model`]: the file that a run leaves behind, and all that prediction needs
+//! - [`FilledTable`]: the tables of a [`Paper`], our numbers beside its own
 //! - [`Observer`]: how a run tells what it does; nothing in this crate prints
 //!
 //! # Sources
@@ -17,6 +18,7 @@
 mod bad_data;
 mod cases;
 mod checkpoint;
+mod curve;
 mod draw;
 mod evaluation;
 mod experiment;
@@ -30,11 +32,13 @@ mod provenance;
 mod run;
 mod run_folder;
 mod summary;
+mod tables;
 mod tensorboard;
 mod trainer;
 
 pub use bad_data::BadData;
 pub use candle_core::Device;
+pub use curve::LearningCurve;
 pub use draw::DrawnBatch;
 pub use duomo_ops::keep_freed_memory;
 pub use evaluation::{CaseScores, ClassScores};
@@ -55,3 +59,7 @@ pub use provenance::{Program, data_hash};
 pub use run::{AbsentClass, TrainRequest, train};
 pub use run_folder::{Resume, RunFolder};
 pub use summary::{ClassSummary, ModalitySummary, Statistic, Summary};
+pub use tables::{
+    Block, CountRow, Counts, FilledTable, Measure, MethodRuns, PAPERS, Paper, PaperTable, Printed,
+    Row, Value,
+};

@@ -6,15 +6,17 @@
 use image::RgbImage;
 
 mod canvas;
+mod chart;
 mod font;
 mod palette;
 mod panel;
 mod view;
 
+pub(crate) use chart::{Chart, Line, charts};
 pub(crate) use view::{Volumes, reversed_axes, telling_slice};
 
 use canvas::{TEXT_HEIGHT, blank, fill, paste, stack, text_width, write};
-use palette::{AGREED, CONFUSED, MISSED, QUIET, SPURIOUS, TEXT, class_colour};
+use palette::{AGREED, BACKGROUND, CONFUSED, MISSED, QUIET, SPURIOUS, TEXT, class_colour};
 
 /// Side of a panel in pixels.
 const PANEL: u32 = 336;
@@ -37,16 +39,31 @@ pub(crate) struct CaseView<'a> {
 /// A case drawn as one row of panels.
 #[derive(Clone, Debug)]
 pub(crate) struct Row {
-    titles: Vec<&'static str>,
+    titles: Vec<String>,
     image: RgbImage,
 }
 
 impl Row {
     /// Draws a case.
     pub(crate) fn draw(case: &CaseView<'_>) -> Self {
-        let panels = panel::panels(case, PANEL);
-        let titles = panels.iter().map(|(title, _)| *title).collect();
-        Self { titles, image: case_row(case, &panels) }
+        Self::of(case, &panel::panels(case, PANEL))
+    }
+
+    /// Draws a case as several methods see it: image, reference, and one panel per titled
+    /// prediction, which may differ from row to row and is written into its panel.
+    pub(crate) fn draw_methods(case: &CaseView<'_>, predictions: &[(&str, &[u8])]) -> Self {
+        let mut panels = panel::method_panels(case, PANEL, predictions);
+        for (title, panel) in &mut panels {
+            fill(panel, [0, 0], [text_width(title) + GAP, TEXT_HEIGHT + GAP / 2], BACKGROUND);
+            write(panel, [GAP / 2, GAP / 4], title, TEXT);
+            title.clear();
+        }
+        Self::of(case, &panels)
+    }
+
+    fn of(case: &CaseView<'_>, panels: &[(String, RgbImage)]) -> Self {
+        let titles = panels.iter().map(|(title, _)| title.clone()).collect();
+        Self { titles, image: case_row(case, panels) }
     }
 }
 
@@ -81,7 +98,7 @@ fn left_edges() -> impl Iterator<Item = u32> {
     (0..).map(|index| GAP + index * (PANEL + GAP))
 }
 
-fn title_row(titles: &[&str]) -> RgbImage {
+fn title_row(titles: &[String]) -> RgbImage {
     let mut row = blank(row_width(titles.len()), TEXT_HEIGHT + 2 * GAP);
     for (title, left) in titles.iter().zip(left_edges()) {
         write(&mut row, [left, GAP], title, QUIET);
@@ -89,7 +106,7 @@ fn title_row(titles: &[&str]) -> RgbImage {
     row
 }
 
-fn case_row(case: &CaseView<'_>, panels: &[(&str, RgbImage)]) -> RgbImage {
+fn case_row(case: &CaseView<'_>, panels: &[(String, RgbImage)]) -> RgbImage {
     let mut row = blank(row_width(panels.len()), TEXT_HEIGHT + PANEL + 3 * GAP / 2 + GAP / 2);
     write(&mut row, [GAP, 0], &case.caption, TEXT);
     let right = row.width().saturating_sub(GAP + text_width(&case.score));

@@ -92,7 +92,10 @@ fn without_a_reference_two_panels_remain() {
 
     let panels = panel::panels(&view(None, &prediction), 32);
 
-    assert_eq!(panels.iter().map(|(title, _)| *title).collect::<Vec<_>>(), ["image", "prediction"]);
+    assert_eq!(
+        panels.iter().map(|(title, _)| &title[..]).collect::<Vec<_>>(),
+        ["image", "prediction"]
+    );
 }
 
 #[test]

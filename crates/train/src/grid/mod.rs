@@ -6,8 +6,6 @@
 mod cell;
 mod estimate;
 mod run;
-#[cfg(test)]
-mod tests;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -93,9 +91,10 @@ impl Grid {
             let Some(folder) = data.get(name) else { continue };
             let dataset = Dataset::load(name)?;
             let data_hash = data_hash(folder, &discover(&dataset, folder)?.cases)?;
-            for (method, variant, seed, fold) in self.combinations() {
+            for Point { method, variant, seed, fold } in self.points() {
+                let dataset = dataset.clone();
                 let mut experiment =
-                    Experiment::load(dataset.clone(), method, &self.schedule, seed, &variant.set)?;
+                    Experiment::load(dataset, method, &self.schedule, seed, &variant.set)?;
                 experiment.fold = fold;
                 if !variant.label.is_empty() {
                     let label = &experiment.method.label;
@@ -137,25 +136,35 @@ impl Grid {
         Ok(())
     }
 
-    fn combinations(&self) -> Vec<(&str, Variant, u64, Option<(usize, usize)>)> {
+    /// The runs on one data set.
+    fn points(&self) -> Vec<Point<'_>> {
         let as_they_are = [Variant::default()];
-        let variants = if self.variants.is_empty() { &as_they_are[..] } else { &self.variants[..] };
+        let variants = if self.variants.is_empty() { &as_they_are } else { &self.variants[..] };
         let folds: Vec<_> = match self.folds {
             1 => vec![None],
             folds => (0..folds).map(|fold| Some((fold, folds))).collect(),
         };
-        let mut combinations = Vec::new();
+        let mut points = Vec::new();
         for method in &self.methods {
             for variant in variants {
                 for seed in 0..self.seeds {
-                    for fold in &folds {
-                        combinations.push((&method[..], variant.clone(), seed, *fold));
-                    }
+                    points.extend(folds.iter().map(|&fold| {
+                        let variant = variant.clone();
+                        Point { method, variant, seed, fold }
+                    }));
                 }
             }
         }
-        combinations
+        points
     }
+}
+
+/// Where a run lies on the axes other than the data set.
+struct Point<'a> {
+    method: &'a str,
+    variant: Variant,
+    seed: u64,
+    fold: Option<(usize, usize)>,
 }
 
 /// `csa` of `csa` and of `methods/csa.toml`.

@@ -1,5 +1,6 @@
 //! Shows many runs at once: a table on a terminal, plain lines elsewhere.
 
+use std::fmt::Write as _;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -223,12 +224,12 @@ impl State {
         );
         let failed = count(|place| *place == Place::Failed);
         if failed > 0 {
-            text.push_str(&format!(", {failed} failed"));
+            let _ = write!(text, ", {failed} failed");
         }
         let elapsed = self.start.elapsed();
-        text.push_str(&format!("; {} so far", clock(elapsed)));
+        let _ = write!(text, "; {} so far", clock(elapsed));
         if let Some(estimate) = self.estimate {
-            text.push_str(&format!(" of an estimated {}", clock(estimate)));
+            let _ = write!(text, " of an estimated {}", clock(estimate));
         }
         text
     }
