@@ -3,7 +3,7 @@
 //! One picture shows one slice. Pixels of the picture are square in millimetres whatever the
 //! scanner's spacing was, and the view is zoomed to the annotated region.
 
-use image::RgbImage;
+use image::{Rgb, RgbImage};
 
 mod canvas;
 mod chart;
@@ -68,6 +68,7 @@ impl Row {
 }
 
 /// Rows below each other, under their titles and over a legend; one row makes a case's picture.
+/// The legend explains differences only where they are drawn.
 ///
 /// `classes` are the names of the classes 1, 2, …
 pub(crate) fn sheet(rows: &[Row], classes: &[String]) -> RgbImage {
@@ -75,7 +76,9 @@ pub(crate) fn sheet(rows: &[Row], classes: &[String]) -> RgbImage {
     let titles = titles.map(Vec::as_slice).unwrap_or_default();
     let mut parts = vec![title_row(titles)];
     parts.extend(rows.iter().map(|row| row.image.clone()));
-    parts.extend(legend(classes, row_width(titles.len())));
+    let kinds: &[(Rgb<u8>, &str)] =
+        if titles.iter().any(|title| title == panel::DIFFERENCE) { &KINDS } else { &[] };
+    parts.extend(legend(classes, kinds, row_width(titles.len())));
     stack(&parts)
 }
 
@@ -119,15 +122,17 @@ fn case_row(case: &CaseView<'_>, panels: &[(String, RgbImage)]) -> RgbImage {
     row
 }
 
+/// What the colours of a difference mean.
+const KINDS: [(Rgb<u8>, &str); 4] =
+    [(AGREED, "same"), (MISSED, "missed"), (SPURIOUS, "spurious"), (CONFUSED, "other class")];
+
 /// Swatches with names, as many lines as the width needs.
-fn legend(classes: &[String], width: u32) -> Vec<RgbImage> {
+fn legend(classes: &[String], kinds: &[(Rgb<u8>, &str)], width: u32) -> Vec<RgbImage> {
     let class_entries = (1u8..).zip(classes).map(|(class, name)| (class_colour(class), &name[..]));
-    let kinds =
-        [(AGREED, "same"), (MISSED, "missed"), (SPURIOUS, "spurious"), (CONFUSED, "other class")];
     let mut lines = vec![blank(width, TEXT_HEIGHT + GAP)];
     let mut x = GAP;
     let is_last_class = |index| index + 1 == classes.len();
-    for (index, (colour, name)) in class_entries.chain(kinds).enumerate() {
+    for (index, (colour, name)) in class_entries.chain(kinds.iter().copied()).enumerate() {
         let needed = TEXT_HEIGHT + GAP / 2 + text_width(name) + 2 * GAP;
         if x > GAP && x + needed > width {
             lines.push(blank(width, TEXT_HEIGHT + GAP));

@@ -8,6 +8,9 @@ use super::palette::{
 };
 use super::view::{Window, window};
 
+/// Title of the panel that shows where prediction and reference differ.
+pub(super) const DIFFERENCE: &str = "difference";
+
 /// Opacity of a class's inside; its contour is opaque.
 const FILL: f32 = 0.34;
 
@@ -34,7 +37,7 @@ pub(super) fn panels(case: &CaseView<'_>, side: u32) -> Vec<(String, RgbImage)> 
         let reference = frame.classes(&reference[slice]);
         panels.push(("reference".to_owned(), overlay(&reference)));
         panels.push(("prediction".to_owned(), overlay(&prediction)));
-        panels.push(("difference".to_owned(), difference(&frame, &grey, &reference, &prediction)));
+        panels.push((DIFFERENCE.to_owned(), difference(&frame, &grey, &reference, &prediction)));
     } else {
         panels.push(("prediction".to_owned(), overlay(&prediction)));
     }

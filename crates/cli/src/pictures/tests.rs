@@ -34,7 +34,7 @@ fn view<'a>(reference: Option<&'a [u8]>, prediction: &'a [u8]) -> CaseView<'a> {
     CaseView { caption: "case 1".into(), score: "Dice 0.91".into(), volumes, slice: 1 }
 }
 
-fn has(picture: &RgbImage, colour: image::Rgb<u8>) -> bool {
+fn has(picture: &RgbImage, colour: Rgb<u8>) -> bool {
     picture.pixels().any(|pixel| *pixel == colour)
 }
 
