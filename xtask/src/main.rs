@@ -1,4 +1,4 @@
-//! Recipes for the source tree: `cargo xtask train-mscmr`, `test`, `ci`, `tidy`, `bench`.
+//! Recipes for the source tree: `cargo xtask train-mscmr`, `reproduce-tables`, `test`, `ci`, `tidy`, `bench`.
 #![forbid(unsafe_code)]
 
 use std::path::{Path, PathBuf};
@@ -10,6 +10,7 @@ mod bench;
 mod ci;
 mod console;
 mod recipes;
+mod reproduce;
 mod tidy;
 
 use recipes::TrainArgs;
@@ -22,6 +23,8 @@ enum Recipe {
     TrainMscmr(MscmrArgs),
     /// Train CSA on CT and MR: on a phantom data set, or on the real one with --data.
     TrainMmwhs(MmwhsArgs),
+    /// Train the six methods on both data sets and write the paper's tables and figures.
+    ReproduceTables(reproduce::ReproduceArgs),
     /// Run every test of the workspace, doc tests included.
     Test {
         /// Arguments passed on to `cargo test`, after `--`.
@@ -79,6 +82,7 @@ fn run(recipe: &Recipe) -> anyhow::Result<()> {
         Recipe::TrainMmwhs(args) => {
             recipes::train(root, "mmwhs", args.data.as_deref(), &args.train)
         }
+        Recipe::ReproduceTables(args) => reproduce::run(root, args),
         Recipe::Test { extra } => ci::test(root, extra),
         Recipe::Ci => ci::run(root),
         Recipe::Tidy => tidy::run(root),

@@ -37,13 +37,22 @@ pub(crate) fn train(
     data: Option<&Path>,
     args: &TrainArgs,
 ) -> Result<()> {
-    let build = ["build", "--release", "--package", "duomo-cli"];
-    check(Command::new("cargo").args(build).current_dir(root))?;
+    build(root)?;
     let (folder, usual_schedule) = match data {
         Some(folder) => (absolute(folder)?, "paper"),
         None => (phantom(root, dataset)?, "quick"),
     };
     duomo(root, &train_arguments(dataset, &folder, usual_schedule, args)?)
+}
+
+/// Builds the program.
+///
+/// # Errors
+///
+/// If it cannot be built; cargo has said why.
+pub(crate) fn build(root: &Path) -> Result<()> {
+    let build = ["build", "--release", "--package", "duomo-cli"];
+    check(Command::new("cargo").args(build).current_dir(root))
 }
 
 /// The arguments of `duomo train`. Paths given by the user are made absolute, because the program
@@ -69,7 +78,11 @@ fn train_arguments(
 }
 
 /// Makes the phantom data set unless a finished one is there, and returns its folder.
-fn phantom(root: &Path, dataset: &str) -> Result<PathBuf> {
+///
+/// # Errors
+///
+/// If the program fails, or a folder under `target/` cannot be written to.
+pub(crate) fn phantom(root: &Path, dataset: &str) -> Result<PathBuf> {
     let folder = PathBuf::from(format!("target/phantom/{dataset}"));
     // Beside the folder, not in it: the data set looks like the official one, file by file.
     let marker = root.join(format!("target/phantom/{dataset}.finished"));
@@ -98,7 +111,11 @@ fn phantom_scale(dataset: &str) -> &'static str {
 }
 
 /// Runs the program through cargo, which knows where it built it.
-fn duomo(root: &Path, arguments: &[OsString]) -> Result<()> {
+///
+/// # Errors
+///
+/// If the program fails; it has said why.
+pub(crate) fn duomo(root: &Path, arguments: &[OsString]) -> Result<()> {
     let words: Vec<_> = arguments.iter().map(|word| word.to_string_lossy()).collect();
     console::say(&format!("$ duomo {}", words.join(" ")));
     let run = ["run", "--quiet", "--release", "--package", "duomo-cli", "--bin", "duomo", "--"];

@@ -49,6 +49,11 @@ pub(crate) fn usage(error: &anyhow::Error) -> anyhow::Error {
     Fault::Usage(format!("{error:#}")).into()
 }
 
+/// The same, but data and files that cannot be read keep their own code.
+pub(crate) fn usage_unless_data(error: anyhow::Error) -> anyhow::Error {
+    if code_of(&error) == 1 { usage(&error) } else { error }
+}
+
 /// The exit code of a failure: 0 for a closed pipe, 2 for usage, 3 for bad data, else 1.
 pub(crate) fn code_of(error: &anyhow::Error) -> u8 {
     error.chain().find_map(code_of_cause).unwrap_or(1)
@@ -67,7 +72,8 @@ fn code_of_cause(cause: &(dyn std::error::Error + 'static)) -> Option<u8> {
     if let Some(error) = cause.downcast_ref::<duomo_data::Error>() {
         return Some(if matches!(error, duomo_data::Error::Write { .. }) { 1 } else { 3 });
     }
-    cause.is::<duomo_metrics::Error>().then_some(3)
+    let is_data = cause.is::<duomo_metrics::Error>() || cause.is::<duomo_train::BadData>();
+    is_data.then_some(3)
 }
 
 #[cfg(test)]

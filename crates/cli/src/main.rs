@@ -11,6 +11,8 @@ use clap::Parser;
 mod comparison;
 mod console;
 mod exit;
+mod figures;
+mod paper_tables;
 mod pictures;
 mod progress;
 mod run_pictures;
@@ -34,7 +36,7 @@ fn main() -> ExitCode {
     let verb = Arguments::parse().verb;
     // Feature maps of equal sizes come again and again. Nothing else does, and memory fresh from the system
     // is zero without being written: what stays zero, as most bit planes of an evaluation, costs nothing.
-    if matches!(verb, Verb::Train(_) | Verb::Predict(_)) {
+    if matches!(verb, Verb::Train(_) | Verb::Predict(_) | Verb::Grid(_)) {
         duomo_train::keep_freed_memory();
     }
     match verbs::run(&verb) {

@@ -1,5 +1,6 @@
 //! Tables: aligned for the terminal, as Markdown, as LaTeX; fields of CSV.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 /// Where the cells of a column stand.
@@ -16,6 +17,8 @@ pub(crate) enum Align {
 pub(crate) struct Table {
     columns: Vec<(String, Align)>,
     rows: Vec<Vec<String>>,
+    /// Row and column of the cells that stand out.
+    marked: BTreeSet<(usize, usize)>,
 }
 
 /// Shown where a value is undefined.
@@ -25,7 +28,7 @@ impl Table {
     /// A table with the given headers and no row.
     pub(crate) fn new(columns: &[(&str, Align)]) -> Self {
         let columns = columns.iter().map(|&(title, align)| (title.to_owned(), align)).collect();
-        Self { columns, rows: Vec::new() }
+        Self { columns, rows: Vec::new(), marked: BTreeSet::new() }
     }
 
     /// Adds a row; missing cells stay empty, further ones are dropped.
@@ -35,13 +38,19 @@ impl Table {
         self.rows.push(row);
     }
 
+    /// Makes a cell of the last row stand out: bold in Markdown and LaTeX, starred elsewhere.
+    pub(crate) fn mark(&mut self, column: usize) {
+        self.marked.extend(self.rows.len().checked_sub(1).map(|row| (row, column)));
+    }
+
     /// The table with columns two spaces apart and a rule below the headers.
     pub(crate) fn aligned(&self) -> String {
-        let widths = self.widths();
+        let rows = self.marked_rows(|cell| format!("*{cell}"));
+        let widths = self.widths(&rows);
         let titles: Vec<_> = self.columns.iter().map(|(title, _)| title.clone()).collect();
         let rule: Vec<_> = widths.iter().map(|&width| "─".repeat(width)).collect();
         let mut text = String::new();
-        for row in [&titles, &rule].into_iter().chain(&self.rows) {
+        for row in [&titles, &rule].into_iter().chain(&rows) {
             text.push_str(self.padded(row, &widths, "  ").trim_end());
             text.push('\n');
         }
@@ -50,7 +59,8 @@ impl Table {
 
     /// The table as GitHub-flavoured Markdown, readable as it is too.
     pub(crate) fn markdown(&self) -> String {
-        let widths: Vec<_> = self.widths().into_iter().map(|width| width.max(3)).collect();
+        let rows = self.marked_rows(|cell| format!("**{cell}**"));
+        let widths: Vec<_> = self.widths(&rows).into_iter().map(|width| width.max(3)).collect();
         let titles: Vec<_> = self.columns.iter().map(|(title, _)| title.clone()).collect();
         let dashes = |((_, align), &width): (&(String, Align), &usize)| match align {
             Align::Left => "-".repeat(width),
@@ -58,7 +68,7 @@ impl Table {
         };
         let rule: Vec<_> = self.columns.iter().zip(&widths).map(dashes).collect();
         let mut text = String::new();
-        for row in [&titles, &rule].into_iter().chain(&self.rows) {
+        for row in [&titles, &rule].into_iter().chain(&rows) {
             let _ = writeln!(text, "| {} |", self.padded(row, &widths, " | "));
         }
         text
@@ -68,21 +78,32 @@ impl Table {
     pub(crate) fn latex(&self) -> String {
         let letter = |(_, align): &(String, Align)| if *align == Align::Left { 'l' } else { 'r' };
         let letters: String = self.columns.iter().map(letter).collect();
-        let line = |cells: &[String]| {
-            let cells: Vec<_> = cells.iter().map(|cell| latex_escaped(cell)).collect();
-            format!("{} \\\\\n", cells.join(" & "))
-        };
-        let titles: Vec<_> = self.columns.iter().map(|(title, _)| title.clone()).collect();
-        let rows: String = self.rows.iter().map(|row| line(row)).collect();
+        let line = |cells: &[String]| format!("{} \\\\\n", cells.join(" & "));
+        let titles: Vec<_> = self.columns.iter().map(|(title, _)| latex_escaped(title)).collect();
+        let mut escaped = self.clone();
+        escaped.rows.iter_mut().flatten().for_each(|cell| *cell = latex_escaped(cell));
+        let rows = escaped.marked_rows(|cell| format!("\\textbf{{{cell}}}"));
+        let rows: String = rows.iter().map(|row| line(row)).collect();
         format!(
             "\\begin{{tabular}}{{{letters}}}\n\\toprule\n{}\\midrule\n{rows}\\bottomrule\n\\end{{tabular}}\n",
             line(&titles)
         )
     }
 
-    fn widths(&self) -> Vec<usize> {
+    /// The rows, with `mark` applied to the cells that stand out.
+    fn marked_rows(&self, mark: impl Fn(&str) -> String) -> Vec<Vec<String>> {
+        let mut rows = self.rows.clone();
+        for &(row, column) in &self.marked {
+            if let Some(cell) = rows.get_mut(row).and_then(|row| row.get_mut(column)) {
+                *cell = mark(cell);
+            }
+        }
+        rows
+    }
+
+    fn widths(&self, rows: &[Vec<String>]) -> Vec<usize> {
         let length = |text: &String| text.chars().count();
-        let widest = |column: usize| self.rows.iter().map(|row| length(&row[column])).max();
+        let widest = |column: usize| rows.iter().map(|row| length(&row[column])).max();
         let titles = self.columns.iter().enumerate();
         titles.map(|(index, (title, _))| widest(index).unwrap_or(0).max(length(title))).collect()
     }
@@ -177,6 +198,17 @@ mod tests {
             \end{tabular}
         "]]
         .assert_eq(&table.latex());
+    }
+
+    #[test]
+    fn marked_cells_stand_out_in_every_form() {
+        let mut table = example();
+        table.push(["100 %".into(), "0.5".into()]);
+        table.mark(0);
+
+        assert!(table.aligned().contains("\n*100 % "), "{}", table.aligned());
+        assert!(table.markdown().contains("\n| **100 %**  |"), "{}", table.markdown());
+        assert!(table.latex().contains("\\textbf{100 \\%} & 0.5"), "{}", table.latex());
     }
 
     #[test]

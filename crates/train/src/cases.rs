@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
 use duomo_data::{
-    Case, CropCentre, PreparedCase, Split, SplitOptions, discover, prepare_all, split,
+    Case, CropCentre, Dataset, PreparedCase, Split, SplitOptions, discover, prepare_all, split,
 };
 
 use crate::experiment::Experiment;
@@ -77,6 +77,31 @@ impl Cases {
         });
         warn(&oddities.collect::<Vec<_>>(), "oddities were met", observer);
         Ok(Self { split, all, train, validation, test })
+    }
+}
+
+impl Cases {
+    /// A sentence for every class that no test patient of a modality has.
+    pub(crate) fn absent_classes(&self, dataset: &Dataset, data: &Path) -> Vec<String> {
+        let mut sentences = Vec::new();
+        for (modality, cases) in dataset.modalities.iter().zip(&self.test) {
+            let labels = || cases.iter().filter_map(|case| case.labels.as_ref()).flatten();
+            for (class, name) in (1u8..).zip(dataset.class_names()) {
+                if cases.is_empty() || labels().any(|&label| label == class) {
+                    continue;
+                }
+                let patients: Vec<&str> = cases.iter().map(|case| &case.case.patient[..]).collect();
+                sentences.push(format!(
+                    "class {name} is absent from every test patient of modality {} ({}) below {}, \
+                     so it cannot be scored; draw others with another seed, or name some who have \
+                     it in schedule.split.test_patients",
+                    modality.name,
+                    patients.join(", "),
+                    data.display()
+                ));
+            }
+        }
+        sentences
     }
 }
 

@@ -2,7 +2,9 @@
 //!
 //! - [`Experiment`]: method × data set × schedule, from TOML files, every key resolved
 //! - [`train`]: one run, from a folder of NIfTI files to a [`Summary`] of the test patients
+//! - [`Grid`]: methods × data sets × seeds × folds, each cell a run folder
 //! - [`Model`]: the file that a run leaves behind, and all that prediction needs
+//! - [`FilledTable`]: the tables of a [`Paper`], our numbers beside its own
 //! - [`Observer`]: how a run tells what it does; nothing in this crate prints
 //!
 //! # Sources
@@ -13,11 +15,14 @@
 //!   Knowledge Distillation*, IEEE TMI 2020, arXiv 2001.03111.
 #![forbid(unsafe_code)]
 
+mod bad_data;
 mod cases;
 mod checkpoint;
+mod curve;
 mod draw;
 mod evaluation;
 mod experiment;
+mod grid;
 mod inference;
 mod loss;
 mod model_file;
@@ -27,10 +32,13 @@ mod provenance;
 mod run;
 mod run_folder;
 mod summary;
+mod tables;
 mod tensorboard;
 mod trainer;
 
+pub use bad_data::BadData;
 pub use candle_core::Device;
+pub use curve::LearningCurve;
 pub use draw::DrawnBatch;
 pub use duomo_ops::keep_freed_memory;
 pub use evaluation::{CaseScores, ClassScores};
@@ -38,12 +46,20 @@ pub use experiment::{
     Experiment, LossWeights, METHODS, Method, Network, Optimizer, PreparationChanges, SCHEDULES,
     Schedule, Sharing, SplitFractions, Transfer,
 };
+pub use grid::{
+    Cell, CellEvent, CellStatus, Estimate, EstimateSource, GRIDS, Grid, GridObserver, Variant,
+    absolute_name, estimate, run_cells, threads_per_job,
+};
 pub use inference::{segment, segment_automatically};
 pub use loss::{LossTerms, total_loss};
 pub use model_file::{FORMAT, Model, ModelCard, Provenance};
 pub use network::TrainedNetwork;
 pub use observer::{Event, Observer, Silent};
 pub use provenance::{Program, data_hash};
-pub use run::{TrainRequest, train};
+pub use run::{AbsentClass, TrainRequest, train};
 pub use run_folder::{Resume, RunFolder};
 pub use summary::{ClassSummary, ModalitySummary, Statistic, Summary};
+pub use tables::{
+    Block, CountRow, Counts, FilledTable, Measure, MethodRuns, PAPERS, Paper, PaperTable, Printed,
+    Row, Value,
+};

@@ -1,16 +1,18 @@
 //! One run, from a folder of NIfTI files to a summary of the test patients.
 
 use std::path::PathBuf;
+use std::time::Instant;
 
 use anyhow::{Context, Result};
 use serde::Serialize;
 
+use crate::bad_data::BadData;
 use crate::cases::Cases;
 use crate::evaluation::evaluate_test_cases;
 use crate::experiment::Experiment;
 use crate::observer::{Event, Observer};
 use crate::provenance::{Program, data_hash};
-use crate::run_folder::{Resume, RunFolder};
+use crate::run_folder::{Resume, RunFolder, Timing};
 use crate::summary::Summary;
 use crate::trainer::Trainer;
 
@@ -25,6 +27,19 @@ pub struct TrainRequest {
     pub out: PathBuf,
     /// What to do when the run folder already holds a run.
     pub resume: Resume,
+    /// What to do when a class is absent from every test patient.
+    pub absent_class: AbsentClass,
+}
+
+/// What to do when a class is absent from every test patient of a modality, so that no number can
+/// say how well it is segmented.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum AbsentClass {
+    /// Say so and train: the model may serve elsewhere.
+    #[default]
+    Warn,
+    /// Refuse before the first step: a table would have a hole.
+    Refuse,
 }
 
 /// `run.json`.
@@ -47,6 +62,7 @@ struct RunRecord<'a> {
 /// # Errors
 ///
 /// - data that cannot be found, read or prepared ([`duomo_data::Error`] is in the chain)
+/// - [`BadData`] if a class is absent from every test patient and the request refuses that
 /// - a run folder that holds another experiment or cannot be written to
 /// - a loss that is not finite; the last good checkpoint is kept
 pub fn train(request: &TrainRequest, observer: &mut dyn Observer) -> Result<Summary> {
@@ -57,8 +73,16 @@ pub fn train(request: &TrainRequest, observer: &mut dyn Observer) -> Result<Summ
         observer.event(&Event::Message(&text));
         return Summary::read(&folder.summary());
     }
+    let start = Instant::now();
     let cases = Cases::gather(experiment, &request.data, observer)?;
+    for sentence in cases.absent_classes(&experiment.dataset, &request.data) {
+        match request.absent_class {
+            AbsentClass::Warn => observer.event(&Event::Warning(&sentence)),
+            AbsentClass::Refuse => return Err(BadData::error(sentence)),
+        }
+    }
     folder.begin(experiment)?;
+    let _lock = folder.lock()?;
     let data_hash = data_hash(&request.data, &cases.all)?;
     folder.write_json(
         &folder.run(),
@@ -75,12 +99,22 @@ pub fn train(request: &TrainRequest, observer: &mut dyn Observer) -> Result<Summ
     describe(&cases, experiment, observer);
 
     let trainer = Trainer::new(experiment, &folder, &cases, &data_hash, observer)?;
+    let from_step = trainer.step_done();
     let model = trainer.run(observer)?;
     let label_map = experiment.dataset.label_map();
     let scores = evaluate_test_cases(&model, &cases, &label_map, &folder, observer)
         .context("on the test patients")?;
     let summary = Summary::of(&model.card, scores);
     folder.write_json(&folder.summary(), &summary)?;
+    folder.write_json(
+        &RunFolder::timing_of(folder.root()),
+        &Timing {
+            seconds: start.elapsed().as_secs_f64(),
+            from_step,
+            steps: experiment.schedule.steps,
+            threads: rayon::current_num_threads(),
+        },
+    )?;
     folder.mark_done()?;
     Ok(summary)
 }

@@ -1,6 +1,6 @@
 //! A run folder: where each file of a run lies, and when the run counts as finished.
 
-use std::fs::{self, OpenOptions};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -20,6 +20,19 @@ pub enum Resume {
     Must,
     /// Begin, and fail when the folder is not empty: nothing is ever overwritten.
     Never,
+}
+
+/// `timing.json`: how long the part of a run that one process did has taken.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub(crate) struct Timing {
+    /// Seconds on the clock from the reading of the data to the last score.
+    pub(crate) seconds: f64,
+    /// Step that the process went on from; 0 if it began the run.
+    pub(crate) from_step: u64,
+    /// Steps of the whole run.
+    pub(crate) steps: u64,
+    /// Threads that arithmetic ran on.
+    pub(crate) threads: usize,
 }
 
 /// The files of one run.
@@ -76,6 +89,26 @@ impl RunFolder {
         Ok(atomic_write(&self.experiment(), resolved(experiment)?.as_bytes())?)
     }
 
+    /// Keeps other processes out of the folder until the returned file is dropped, or this process
+    /// ends in whatever way.
+    ///
+    /// # Errors
+    ///
+    /// A folder in which another process is at work, or that cannot be written to.
+    pub(crate) fn lock(&self) -> Result<File> {
+        let path = self.root.join(".lock");
+        let file = OpenOptions::new().create(true).append(true).open(&path);
+        let file = file.with_context(|| format!("cannot open {}", path.display()))?;
+        match file.try_lock() {
+            Err(TryLockError::WouldBlock) => bail!(
+                "another process is at work in {}; wait for it, or give another --out",
+                self.root.display()
+            ),
+            // Some network file systems know no locks; two jobs on one folder are rare enough.
+            Ok(()) | Err(TryLockError::Error(_)) => Ok(file),
+        }
+    }
+
     /// The folder itself.
     pub fn root(&self) -> &Path {
         &self.root
@@ -109,6 +142,11 @@ impl RunFolder {
     /// Where predictions of the test patients lie, one folder per modality.
     pub fn predictions(&self) -> PathBuf {
         self.root.join("predictions")
+    }
+
+    /// `timing.json` of the run in folder `root`: how long it took.
+    pub(crate) fn timing_of(root: &Path) -> PathBuf {
+        root.join("timing.json")
     }
 
     /// Where the pictures of the run in folder `root` lie.
@@ -193,6 +231,7 @@ impl RunFolder {
     }
 }
 
-fn resolved(experiment: &Experiment) -> Result<String> {
+/// The experiment as TOML, every key resolved.
+pub(crate) fn resolved(experiment: &Experiment) -> Result<String> {
     toml::to_string_pretty(experiment).context("cannot write the experiment as TOML")
 }

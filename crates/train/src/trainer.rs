@@ -6,6 +6,7 @@ use anyhow::{Context, Result};
 use candle_core::Device;
 use serde::Serialize;
 
+use crate::bad_data::BadData;
 use crate::cases::Cases;
 use crate::checkpoint::{self, Progress};
 use crate::draw::{Draw, DrawnBatch};
@@ -70,7 +71,13 @@ impl<'a> Trainer<'a> {
         let networks = TrainedNetwork::of_experiment(experiment, &device)?;
         let mut progress = Progress::default();
         if folder.last_checkpoint().exists() {
-            progress = checkpoint::restore(&folder.last_checkpoint(), &networks, &device)?;
+            let restored = checkpoint::restore(&folder.last_checkpoint(), &networks, &device);
+            progress = restored.map_err(|error| {
+                BadData::error(format!(
+                    "{error:#}; remove {} to begin its run afresh",
+                    folder.root().display()
+                ))
+            })?;
             let text =
                 format!("going on after step {} of {}", progress.step, experiment.schedule.steps);
             observer.event(&Event::Message(&text));
@@ -78,6 +85,11 @@ impl<'a> Trainer<'a> {
         folder.truncate_metrics(progress.step)?;
         let events = EventFile::open(folder.root()).context("cannot write TensorBoard events")?;
         Ok(Self { experiment, folder, cases, data_hash, device, networks, progress, events })
+    }
+
+    /// The step that training goes on from; 0 at the beginning.
+    pub(crate) fn step_done(&self) -> u64 {
+        self.progress.step
     }
 
     /// Trains to the schedule's last step and returns the best weights as a model, also written to

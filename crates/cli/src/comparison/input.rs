@@ -23,6 +23,8 @@ pub(crate) struct ScoredRun {
     pub name: String,
     /// Digest of the data set, of run folders only.
     pub data_hash: Option<String>,
+    /// Patients that the run's split put aside for testing, of run folders only.
+    pub test_patients: Option<Vec<String>>,
     /// Values by case, `None` where undefined; in the file's order.
     pub groups: Vec<(Group, Values)>,
 }
@@ -64,6 +66,7 @@ impl ScoredRun {
         let mut run = Self {
             name: name(path, &report),
             data_hash: report["provenance"]["data_hash"].as_str().map(str::to_owned),
+            test_patients: test_patients(path)?,
             groups: Vec::new(),
         };
         for case in report["cases"].as_array().into_iter().flatten() {
@@ -145,6 +148,20 @@ impl ScoredRun {
         }
         self.groups = groups;
     }
+}
+
+/// The test patients in a run folder's `run.json`, if there is one.
+fn test_patients(path: &Path) -> Result<Option<Vec<String>>> {
+    let file = path.join("run.json");
+    let Ok(text) = fs::read_to_string(&file) else { return Ok(None) };
+    let record: Value = serde_json::from_str(&text).map_err(|error| {
+        let remedy = "the run folder is damaged; remove it and train again";
+        Fault::Data(format!("{}: {error}; {remedy}", file.display()))
+    })?;
+    let patients = record["split"]["test"].as_array();
+    Ok(patients.map(|patients| {
+        patients.iter().filter_map(|patient| patient.as_str().map(str::to_owned)).collect()
+    }))
 }
 
 /// The method's name of a run, else the name of the file.

@@ -1,6 +1,7 @@
 //! Runs beside each other on the same cases, and whether they differ.
 
 mod input;
+mod merge;
 mod text;
 
 use std::collections::BTreeSet;
@@ -12,6 +13,7 @@ use duomo_metrics::{
 use serde::Serialize;
 
 pub(crate) use input::{Group, ScoredRun};
+pub(crate) use merge::check_splits;
 pub(crate) use text::{csv, tables};
 
 use crate::exit::Fault;
@@ -160,7 +162,12 @@ mod tests {
     fn run(name: &str, cases: &[(&str, Option<f64>)]) -> ScoredRun {
         let group = Group { modality: "LGE".into(), class: "LV".into() };
         let values = cases.iter().map(|&(case, value)| (case.to_owned(), value)).collect();
-        ScoredRun { name: name.into(), data_hash: None, groups: vec![(group, values)] }
+        ScoredRun {
+            name: name.into(),
+            data_hash: None,
+            test_patients: None,
+            groups: vec![(group, values)],
+        }
     }
 
     #[test]

@@ -3,18 +3,20 @@
 //! One picture shows one slice. Pixels of the picture are square in millimetres whatever the
 //! scanner's spacing was, and the view is zoomed to the annotated region.
 
-use image::RgbImage;
+use image::{Rgb, RgbImage};
 
 mod canvas;
+mod chart;
 mod font;
 mod palette;
 mod panel;
 mod view;
 
+pub(crate) use chart::{Chart, Line, charts};
 pub(crate) use view::{Volumes, reversed_axes, telling_slice};
 
 use canvas::{TEXT_HEIGHT, blank, fill, paste, stack, text_width, write};
-use palette::{AGREED, CONFUSED, MISSED, QUIET, SPURIOUS, TEXT, class_colour};
+use palette::{AGREED, BACKGROUND, CONFUSED, MISSED, QUIET, SPURIOUS, TEXT, class_colour};
 
 /// Side of a panel in pixels.
 const PANEL: u32 = 336;
@@ -37,20 +39,36 @@ pub(crate) struct CaseView<'a> {
 /// A case drawn as one row of panels.
 #[derive(Clone, Debug)]
 pub(crate) struct Row {
-    titles: Vec<&'static str>,
+    titles: Vec<String>,
     image: RgbImage,
 }
 
 impl Row {
     /// Draws a case.
     pub(crate) fn draw(case: &CaseView<'_>) -> Self {
-        let panels = panel::panels(case, PANEL);
-        let titles = panels.iter().map(|(title, _)| *title).collect();
-        Self { titles, image: case_row(case, &panels) }
+        Self::of(case, &panel::panels(case, PANEL))
+    }
+
+    /// Draws a case as several methods see it: image, reference, and one panel per titled
+    /// prediction, which may differ from row to row and is written into its panel.
+    pub(crate) fn draw_methods(case: &CaseView<'_>, predictions: &[(&str, &[u8])]) -> Self {
+        let mut panels = panel::method_panels(case, PANEL, predictions);
+        for (title, panel) in &mut panels {
+            fill(panel, [0, 0], [text_width(title) + GAP, TEXT_HEIGHT + GAP / 2], BACKGROUND);
+            write(panel, [GAP / 2, GAP / 4], title, TEXT);
+            title.clear();
+        }
+        Self::of(case, &panels)
+    }
+
+    fn of(case: &CaseView<'_>, panels: &[(String, RgbImage)]) -> Self {
+        let titles = panels.iter().map(|(title, _)| title.clone()).collect();
+        Self { titles, image: case_row(case, panels) }
     }
 }
 
 /// Rows below each other, under their titles and over a legend; one row makes a case's picture.
+/// The legend explains differences only where they are drawn.
 ///
 /// `classes` are the names of the classes 1, 2, …
 pub(crate) fn sheet(rows: &[Row], classes: &[String]) -> RgbImage {
@@ -58,7 +76,9 @@ pub(crate) fn sheet(rows: &[Row], classes: &[String]) -> RgbImage {
     let titles = titles.map(Vec::as_slice).unwrap_or_default();
     let mut parts = vec![title_row(titles)];
     parts.extend(rows.iter().map(|row| row.image.clone()));
-    parts.extend(legend(classes, row_width(titles.len())));
+    let kinds: &[(Rgb<u8>, &str)] =
+        if titles.iter().any(|title| title == panel::DIFFERENCE) { &KINDS } else { &[] };
+    parts.extend(legend(classes, kinds, row_width(titles.len())));
     stack(&parts)
 }
 
@@ -81,7 +101,7 @@ fn left_edges() -> impl Iterator<Item = u32> {
     (0..).map(|index| GAP + index * (PANEL + GAP))
 }
 
-fn title_row(titles: &[&str]) -> RgbImage {
+fn title_row(titles: &[String]) -> RgbImage {
     let mut row = blank(row_width(titles.len()), TEXT_HEIGHT + 2 * GAP);
     for (title, left) in titles.iter().zip(left_edges()) {
         write(&mut row, [left, GAP], title, QUIET);
@@ -89,7 +109,7 @@ fn title_row(titles: &[&str]) -> RgbImage {
     row
 }
 
-fn case_row(case: &CaseView<'_>, panels: &[(&str, RgbImage)]) -> RgbImage {
+fn case_row(case: &CaseView<'_>, panels: &[(String, RgbImage)]) -> RgbImage {
     let mut row = blank(row_width(panels.len()), TEXT_HEIGHT + PANEL + 3 * GAP / 2 + GAP / 2);
     write(&mut row, [GAP, 0], &case.caption, TEXT);
     let right = row.width().saturating_sub(GAP + text_width(&case.score));
@@ -102,15 +122,17 @@ fn case_row(case: &CaseView<'_>, panels: &[(&str, RgbImage)]) -> RgbImage {
     row
 }
 
+/// What the colours of a difference mean.
+const KINDS: [(Rgb<u8>, &str); 4] =
+    [(AGREED, "same"), (MISSED, "missed"), (SPURIOUS, "spurious"), (CONFUSED, "other class")];
+
 /// Swatches with names, as many lines as the width needs.
-fn legend(classes: &[String], width: u32) -> Vec<RgbImage> {
+fn legend(classes: &[String], kinds: &[(Rgb<u8>, &str)], width: u32) -> Vec<RgbImage> {
     let class_entries = (1u8..).zip(classes).map(|(class, name)| (class_colour(class), &name[..]));
-    let kinds =
-        [(AGREED, "same"), (MISSED, "missed"), (SPURIOUS, "spurious"), (CONFUSED, "other class")];
     let mut lines = vec![blank(width, TEXT_HEIGHT + GAP)];
     let mut x = GAP;
     let is_last_class = |index| index + 1 == classes.len();
-    for (index, (colour, name)) in class_entries.chain(kinds).enumerate() {
+    for (index, (colour, name)) in class_entries.chain(kinds.iter().copied()).enumerate() {
         let needed = TEXT_HEIGHT + GAP / 2 + text_width(name) + 2 * GAP;
         if x > GAP && x + needed > width {
             lines.push(blank(width, TEXT_HEIGHT + GAP));

@@ -8,6 +8,9 @@ use super::palette::{
 };
 use super::view::{Window, window};
 
+/// Title of the panel that shows where prediction and reference differ.
+pub(super) const DIFFERENCE: &str = "difference";
+
 /// Opacity of a class's inside; its contour is opaque.
 const FILL: f32 = 0.34;
 
@@ -21,7 +24,7 @@ const DIMMING: f32 = 0.45;
 const CONTOUR: usize = 2;
 
 /// Titled panels, left to right; without a reference there is no reference and no difference.
-pub(super) fn panels(case: &CaseView<'_>, side: u32) -> Vec<(&'static str, RgbImage)> {
+pub(super) fn panels(case: &CaseView<'_>, side: u32) -> Vec<(String, RgbImage)> {
     let frame = Frame::new(case, side);
     let [_, height, width] = case.volumes.shape;
     let slice = case.slice * height * width..(case.slice + 1) * height * width;
@@ -29,15 +32,35 @@ pub(super) fn panels(case: &CaseView<'_>, side: u32) -> Vec<(&'static str, RgbIm
     let prediction = frame.classes(&case.volumes.prediction[slice.clone()]);
     let overlay =
         |classes: &[Option<u8>]| frame.overlay(&grey, classes, |class| (class_colour(class), FILL));
-    let mut panels = vec![("image", grey.clone())];
+    let mut panels = vec![("image".to_owned(), grey.clone())];
     if let Some(reference) = case.volumes.reference {
         let reference = frame.classes(&reference[slice]);
-        panels.push(("reference", overlay(&reference)));
-        panels.push(("prediction", overlay(&prediction)));
-        panels.push(("difference", difference(&frame, &grey, &reference, &prediction)));
+        panels.push(("reference".to_owned(), overlay(&reference)));
+        panels.push(("prediction".to_owned(), overlay(&prediction)));
+        panels.push((DIFFERENCE.to_owned(), difference(&frame, &grey, &reference, &prediction)));
     } else {
-        panels.push(("prediction", overlay(&prediction)));
+        panels.push(("prediction".to_owned(), overlay(&prediction)));
     }
+    panels
+}
+
+/// Titled panels of several methods on one case: image, reference, then each prediction.
+pub(super) fn method_panels(
+    case: &CaseView<'_>,
+    side: u32,
+    predictions: &[(&str, &[u8])],
+) -> Vec<(String, RgbImage)> {
+    let frame = Frame::new(case, side);
+    let [_, height, width] = case.volumes.shape;
+    let slice = case.slice * height * width..(case.slice + 1) * height * width;
+    let grey = grey_panel(case, &frame, slice.clone());
+    let overlay = |classes: &[u8]| {
+        let classes = frame.classes(&classes[slice.clone()]);
+        frame.overlay(&grey, &classes, |class| (class_colour(class), FILL))
+    };
+    let mut panels = vec![("image".to_owned(), grey.clone())];
+    panels.extend(case.volumes.reference.map(|labels| ("reference".to_owned(), overlay(labels))));
+    panels.extend(predictions.iter().map(|(title, labels)| ((*title).to_owned(), overlay(labels))));
     panels
 }
 

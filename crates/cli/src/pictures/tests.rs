@@ -34,7 +34,7 @@ fn view<'a>(reference: Option<&'a [u8]>, prediction: &'a [u8]) -> CaseView<'a> {
     CaseView { caption: "case 1".into(), score: "Dice 0.91".into(), volumes, slice: 1 }
 }
 
-fn has(picture: &RgbImage, colour: image::Rgb<u8>) -> bool {
+fn has(picture: &RgbImage, colour: Rgb<u8>) -> bool {
     picture.pixels().any(|pixel| *pixel == colour)
 }
 
@@ -92,7 +92,10 @@ fn without_a_reference_two_panels_remain() {
 
     let panels = panel::panels(&view(None, &prediction), 32);
 
-    assert_eq!(panels.iter().map(|(title, _)| *title).collect::<Vec<_>>(), ["image", "prediction"]);
+    assert_eq!(
+        panels.iter().map(|(title, _)| &title[..]).collect::<Vec<_>>(),
+        ["image", "prediction"]
+    );
 }
 
 #[test]

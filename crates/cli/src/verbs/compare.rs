@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 
-use crate::comparison::{Comparison, ScoredRun, csv, tables};
+use crate::comparison::{Comparison, ScoredRun, check_splits, csv, tables};
 use crate::console;
 use crate::exit::Outcome;
 use crate::table::Table;
@@ -53,11 +53,12 @@ fn penalty(text: &str) -> Result<Penalty, String> {
 ///
 /// # Errors
 ///
-/// Runs that cannot be read, lack the metric, or have no case in common.
+/// Runs that cannot be read, lack the metric, were tested on other patients, or have no case in common.
 pub(crate) fn run(arguments: &Arguments) -> Result<Outcome> {
     let read = |path: &PathBuf| ScoredRun::read(path, &arguments.metric, arguments.penalty.0);
     let mut runs: Vec<ScoredRun> = arguments.runs.iter().map(read).collect::<Result<_>>()?;
     tell_apart(&mut runs, &arguments.runs);
+    check_splits(&runs)?;
     let comparison = Comparison::new(&arguments.metric, &runs)?;
     warn(&comparison, &runs);
 

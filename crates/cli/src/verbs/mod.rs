@@ -9,6 +9,7 @@ mod check;
 mod compare;
 mod doctor;
 mod evaluate;
+mod grid;
 mod phantom;
 mod predict;
 mod train;
@@ -28,6 +29,8 @@ pub(crate) enum Verb {
     Evaluate(evaluate::Arguments),
     /// Compare runs on the same cases: means, differences, paired tests.
     Compare(compare::Arguments),
+    /// Do, list and tabulate many runs: methods on data sets with seeds and folds.
+    Grid(grid::Arguments),
     /// Say what this build and this machine can do.
     Doctor(doctor::Arguments),
 }
@@ -45,6 +48,7 @@ pub(crate) fn run(verb: &Verb) -> Result<Outcome> {
         Verb::Predict(arguments) => predict::run(arguments),
         Verb::Evaluate(arguments) => evaluate::run(arguments),
         Verb::Compare(arguments) => compare::run(arguments),
+        Verb::Grid(arguments) => grid::run(arguments),
         Verb::Doctor(arguments) => doctor::run(arguments),
     }
 }

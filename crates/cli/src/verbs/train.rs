@@ -6,7 +6,9 @@ use std::time::Instant;
 use anyhow::{Context as _, Result};
 use clap::ValueEnum;
 use duomo_data::Dataset;
-use duomo_train::{Experiment, Resume, RunFolder, Statistic, Summary, TrainRequest, train};
+use duomo_train::{
+    AbsentClass, Experiment, Resume, RunFolder, Statistic, Summary, TrainRequest, train,
+};
 
 use super::device;
 use crate::console;
@@ -81,6 +83,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Outcome> {
             WhenFound::Must => Resume::Must,
             WhenFound::Never => Resume::Never,
         },
+        absent_class: AbsentClass::Warn,
     };
     let start = Instant::now();
     let summary = train(&request, &mut Progress::new())

@@ -94,6 +94,24 @@ fn undefined_values_are_said_and_can_be_penalised() {
 }
 
 #[test]
+fn runs_on_different_splits_are_refused_with_the_patients() {
+    let root = tempfile::tempdir().unwrap();
+    let runs = two_runs(root.path());
+    for (run, test) in runs.iter().zip([["p1", "p2"], ["p2", "p7"]]) {
+        let record = json!({"schema": "duomo.run/1", "split": {"test": test}});
+        fs::write(Path::new(run).join("run.json"), record.to_string()).unwrap();
+    }
+
+    let output = duomo(&["compare", &runs[0], &runs[1]]);
+
+    assert_eq!(code(&output), Some(3));
+    expect![[r"
+        error: Joint and CSA were tested on different patients (p1, p7 only in one of them), and a patient who tests in one may have trained the other; compare runs of one seed, or train both with the same schedule.split.test_patients
+    "]]
+    .assert_eq(&stderr(&output));
+}
+
+#[test]
 fn reports_of_evaluate_are_runs_too() {
     let root = tempfile::tempdir().unwrap();
     let path = |name: &str| root.path().join(name).to_str().unwrap().to_owned();

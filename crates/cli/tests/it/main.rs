@@ -2,6 +2,7 @@
 
 mod compare;
 mod evaluate;
+mod grid;
 mod phantom_and_check;
 mod run;
 mod usage;

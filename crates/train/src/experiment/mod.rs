@@ -148,7 +148,12 @@ impl Experiment {
     }
 }
 
-fn load<T: DeserializeOwned>(kind: &str, name: &str, known: &[(&str, &str)]) -> Result<T> {
+/// A method, schedule or grid by its name among `known`, or from the file at that path.
+pub(crate) fn load<T: DeserializeOwned>(
+    kind: &str,
+    name: &str,
+    known: &[(&str, &str)],
+) -> Result<T> {
     if let Some((_, text)) = known.iter().find(|(known, _)| *known == name) {
         return toml::from_str(text).with_context(|| format!("in the built-in {kind} `{name}`"));
     }

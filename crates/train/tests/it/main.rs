@@ -1,3 +1,4 @@
 //! Whole runs on small phantoms.
 
+mod grid;
 mod runs;

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use duomo_data::Dataset;
 use duomo_phantom::{Kind, Modality, Options, write_dataset};
 use duomo_train::{
-    Device, Event, Experiment, Model, Observer, Resume, Silent, Summary, TrainRequest, train,
+    AbsentClass, Device, Event, Experiment, Model, Observer, Resume, Silent, Summary, TrainRequest,
+    train,
 };
 use tempfile::TempDir;
 
@@ -30,15 +31,31 @@ fn phantom(modalities: &[Modality]) -> TempDir {
     folder
 }
 
+/// Four patients of each of the two modalities.
+pub(crate) fn phantom_pair() -> TempDir {
+    phantom(&[Modality::Lge, Modality::Bssfp])
+}
+
 #[expect(clippy::unwrap_used, reason = "a fixture that cannot be made fails the test")]
-fn request(method: &str, modalities: &[&str], data: &Path, out: PathBuf) -> TrainRequest {
+pub(crate) fn request(
+    method: &str,
+    modalities: &[&str],
+    data: &Path,
+    out: PathBuf,
+) -> TrainRequest {
     let dataset = Dataset::load("mscmr").unwrap().with_modalities(modalities).unwrap();
     let overrides = TINY.map(str::to_owned);
     let experiment = Experiment::load(dataset, method, "quick", 11, &overrides).unwrap();
-    TrainRequest { experiment, data: data.to_owned(), out, resume: Resume::Auto }
+    TrainRequest {
+        experiment,
+        data: data.to_owned(),
+        out,
+        resume: Resume::Auto,
+        absent_class: AbsentClass::Warn,
+    }
 }
 
-const PAIR: [&str; 2] = ["LGE", "bSSFP"];
+pub(crate) const PAIR: [&str; 2] = ["LGE", "bSSFP"];
 
 #[test]
 fn a_run_folder_is_complete_and_its_model_predicts() {
@@ -72,8 +89,8 @@ fn a_run_folder_is_complete_and_its_model_predicts() {
 }
 
 /// Kills the run, as far as a test can, when a step has been logged.
-struct Killer {
-    step: u64,
+pub(crate) struct Killer {
+    pub(crate) step: u64,
 }
 
 impl Observer for Killer {

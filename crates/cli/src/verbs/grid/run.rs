@@ -1,0 +1,185 @@
+//! `duomo grid run`: the runs that are missing or unfinished, some at a time.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, anyhow};
+use duomo_train::{
+    Cell, CellStatus, Estimate, EstimateSource, Summary, estimate, run_cells, threads_per_job,
+};
+
+use super::board::Board;
+use super::{GridArguments, statuses};
+use crate::console;
+use crate::exit::{Outcome, usage};
+use crate::progress::clock;
+use crate::table::{Align, Table, number};
+
+/// Arguments of `duomo grid run`.
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
+    #[command(flatten)]
+    grid: GridArguments,
+    /// Runs at a time; each gets its share of the threads.
+    #[arg(long, value_name = "J", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    jobs: u16,
+    /// Do the run with this index only, as `duomo grid list` counts them.
+    #[arg(long, value_name = "N")]
+    index: Option<usize>,
+}
+
+/// Does the runs and prints their scores.
+///
+/// # Errors
+///
+/// What kept all runs from being done; if some were done, they are listed and the code is 4.
+pub(super) fn run(arguments: &Arguments) -> Result<Outcome> {
+    let start = Instant::now();
+    let cells = chosen(arguments.grid.cells()?, arguments.index)?;
+    let statuses = statuses(&cells)?;
+    let jobs = usize::from(arguments.jobs);
+    let open: Vec<Cell> = cells
+        .iter()
+        .zip(&statuses)
+        .filter(|(_, status)| **status != CellStatus::Done)
+        .map(|(cell, _)| cell.clone())
+        .collect();
+    console::note(&tally(&statuses));
+    let mut results = Vec::new();
+    if !open.is_empty() {
+        let estimate = if arguments.index.is_some() {
+            // One job of many: timing it first would cost each of them its start.
+            None
+        } else {
+            let estimate = estimate(&cells, &statuses, jobs, &arguments.grid.runs)?;
+            console::note(&estimate_text(&estimate, open.len(), jobs.min(open.len())));
+            Some(Duration::from_secs_f64(estimate.seconds))
+        };
+        let board = Board::new(&open, estimate);
+        results = run_cells(&open, jobs, &board)?;
+        board.close();
+    }
+    let failed = failures(&open, results)?;
+    let done: Vec<&Cell> = cells.iter().filter(|cell| !failed.contains(&cell.index)).collect();
+    console::print(&scores(&done)?.aligned())?;
+    console::note(&format!(
+        "{} of {} runs are done, in {}; they lie in {}",
+        done.len(),
+        cells.len(),
+        clock(start.elapsed()),
+        arguments.grid.runs.display()
+    ));
+    Ok(if failed.is_empty() { Outcome::Done } else { Outcome::SomeFailed })
+}
+
+fn chosen(cells: Vec<Cell>, index: Option<usize>) -> Result<Vec<Cell>> {
+    let Some(index) = index else { return Ok(cells) };
+    let count = cells.len();
+    let cell = cells.into_iter().nth(index).ok_or_else(|| {
+        usage(&anyhow!("the grid has {count} runs, 0 to {}; got --index {index}", count - 1))
+    })?;
+    Ok(vec![cell])
+}
+
+fn tally(statuses: &[CellStatus]) -> String {
+    let count = |is: fn(&CellStatus) -> bool| statuses.iter().filter(|status| is(status)).count();
+    format!(
+        "{} runs: {} done, {} unfinished, {} missing",
+        statuses.len(),
+        count(|status| *status == CellStatus::Done),
+        count(|status| matches!(status, CellStatus::Unfinished { .. })),
+        count(|status| *status == CellStatus::Missing)
+    )
+}
+
+fn estimate_text(estimate: &Estimate, runs: usize, jobs: usize) -> String {
+    let sources = estimate.sources.iter().map(|(dataset, source)| match source {
+        EstimateSource::FinishedCells(1) => format!("{dataset} from 1 finished run"),
+        EstimateSource::FinishedCells(count) => format!("{dataset} from {count} finished runs"),
+        EstimateSource::ShortTiming => format!("{dataset} from a short timing just now"),
+    });
+    format!(
+        "estimate: {} for {runs} runs, {jobs} at a time on {} threads each; measured on this \
+         machine, {}",
+        clock(Duration::from_secs_f64(estimate.seconds)),
+        threads_per_job(jobs),
+        sources.collect::<Vec<_>>().join(", ")
+    )
+}
+
+/// Indices of the runs that failed; an error if nothing else came of it.
+fn failures(open: &[Cell], results: Vec<Result<Summary>>) -> Result<Vec<usize>> {
+    let mut failed = Vec::new();
+    let mut first = None;
+    let count = results.len();
+    for (cell, result) in open.iter().zip(results) {
+        if let Err(error) = result {
+            failed.push(cell.index);
+            first.get_or_insert(error);
+        }
+    }
+    match first {
+        // With nothing done, the first failure says best what is wrong, and with which code.
+        Some(error) if failed.len() == count && count > 1 => {
+            Err(error.context(format!("none of {count} runs could be done; the first failed")))
+        }
+        Some(error) if failed.len() == count => Err(error),
+        _ => Ok(failed),
+    }
+}
+
+/// Mean foreground Dice of each run and modality.
+fn scores(cells: &[&Cell]) -> Result<Table> {
+    let mut table = Table::new(&[
+        ("run", Align::Left),
+        ("modality", Align::Left),
+        ("patients", Align::Right),
+        ("mean Dice", Align::Right),
+    ]);
+    for cell in cells {
+        let mut name = cell.name.clone();
+        for modality in cell.summary()?.modalities {
+            table.push([
+                std::mem::take(&mut name),
+                modality.name,
+                modality.cases.to_string(),
+                number(modality.mean_dice, 3),
+            ]);
+        }
+    }
+    Ok(table)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    #[test]
+    fn an_estimate_says_where_it_comes_from() {
+        let sources = BTreeMap::from([
+            ("mmwhs".to_owned(), EstimateSource::ShortTiming),
+            ("mscmr".to_owned(), EstimateSource::FinishedCells(2)),
+        ]);
+
+        let text = estimate_text(&Estimate { seconds: 600.0, sources }, 9, 1);
+
+        assert!(text.starts_with("estimate: 10 min 0 s for 9 runs, 1 at a time on "), "{text}");
+        assert!(
+            text.ends_with("mmwhs from a short timing just now, mscmr from 2 finished runs"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn a_tally_counts_each_status() {
+        let statuses = [
+            CellStatus::Done,
+            CellStatus::Missing,
+            CellStatus::Unfinished { step: 3 },
+            CellStatus::Done,
+        ];
+
+        assert_eq!(tally(&statuses), "4 runs: 2 done, 1 unfinished, 1 missing");
+    }
+}

@@ -1,0 +1,110 @@
+//! `duomo grid slurm`: the grid as a job array.
+
+use std::env;
+use std::path::{Path, absolute};
+
+use anyhow::{Context as _, Result};
+use duomo_train::absolute_name;
+
+use super::GridArguments;
+use crate::console;
+use crate::exit::Outcome;
+
+/// Arguments of `duomo grid slurm`.
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
+    #[command(flatten)]
+    grid: GridArguments,
+    /// Jobs that may run at the same time.
+    #[arg(long, value_name = "N")]
+    at_once: Option<usize>,
+    /// Processor cores of each job.
+    #[arg(long, value_name = "N", default_value_t = 8)]
+    cores: usize,
+    /// Longest time of a job, as sbatch takes it; a job that is cut short goes on when it is requeued.
+    #[arg(long, value_name = "TIME", default_value = "24:00:00")]
+    time: String,
+}
+
+/// Prints the script.
+///
+/// # Errors
+///
+/// A grid or data that cannot be used, or a program that does not know its own path.
+pub(super) fn run(arguments: &Arguments) -> Result<Outcome> {
+    let cells = arguments.grid.cells()?;
+    console::print(&script(arguments, cells.len())?)?;
+    Ok(Outcome::Done)
+}
+
+fn script(arguments: &Arguments, cells: usize) -> Result<String> {
+    let grid = &arguments.grid;
+    let program = env::current_exe().context("the program does not know its own path")?;
+    let path = |path: &Path| -> Result<String> {
+        let path = absolute(path).with_context(|| format!("cannot find {}", path.display()))?;
+        Ok(path.to_string_lossy().into_owned())
+    };
+    let mut words = vec![path(&program)?, "grid".to_owned(), "run".to_owned()];
+    words.extend(["--grid".to_owned(), absolute_name(&grid.grid)?]);
+    for (name, folder) in &grid.data {
+        words.extend(["--data".to_owned(), format!("{name}={}", path(folder)?)]);
+    }
+    words.extend(["--runs".to_owned(), path(&grid.runs)?]);
+    if let Some(schedule) = &grid.schedule {
+        words.extend(["--schedule".to_owned(), absolute_name(schedule)?]);
+    }
+    if let Some(seeds) = grid.seeds {
+        words.extend(["--seeds".to_owned(), seeds.to_string()]);
+    }
+    if let Some(folds) = grid.folds {
+        words.extend(["--folds".to_owned(), folds.to_string()]);
+    }
+    let command: Vec<String> = words.iter().map(|word| quoted(word)).collect();
+    let at_once = arguments.at_once.map(|jobs| format!("%{jobs}")).unwrap_or_default();
+    Ok(format!(
+        "#!/bin/bash\n\
+         # One job per run; submit again what is not done: finished runs are only read.\n\
+         #SBATCH --job-name=duomo-{label}\n\
+         #SBATCH --array=0-{last}{at_once}\n\
+         #SBATCH --cpus-per-task={cores}\n\
+         #SBATCH --time={time}\n\
+         #SBATCH --requeue\n\
+         #SBATCH --open-mode=append\n\
+         #SBATCH --output=duomo-{label}-%a.log\n\
+         export RAYON_NUM_THREADS=\"${{SLURM_CPUS_PER_TASK:-{cores}}}\"\n\
+         cd {here}\n\
+         exec {command} --index \"$SLURM_ARRAY_TASK_ID\"\n",
+        label = grid.grid()?.label,
+        last = cells.saturating_sub(1),
+        cores = arguments.cores,
+        time = arguments.time,
+        here = quoted(&path(Path::new("."))?),
+        command = command.join(" "),
+    ))
+}
+
+/// A word as a shell takes it back unchanged.
+fn quoted(word: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-=+:,@".contains(c);
+    if !word.is_empty() && word.chars().all(is_plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_survive_the_shell() {
+        for word in ["plain/path-1.toml", "a b", "it's", "$HOME", ""] {
+            let echoed = std::process::Command::new("sh")
+                .args(["-c", &format!("printf %s {}", quoted(word))])
+                .output()
+                .unwrap();
+            assert_eq!(String::from_utf8(echoed.stdout).unwrap(), word);
+        }
+    }
+}
