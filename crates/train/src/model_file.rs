@@ -190,9 +190,37 @@ pub(crate) fn write(
         Ok((name.as_str(), TensorView::new(Dtype::F32, shape.clone(), bytes)?))
     });
     let views = views.collect::<Result<Vec<_>>>()?;
+    metadata.insert(DIGEST.to_owned(), digest(&metadata, &views));
     let bytes = safetensors::serialize(views, Some(metadata))?;
     atomic_write(path, &bytes)?;
     Ok(())
+}
+
+/// Key of the digest in the metadata.
+const DIGEST: &str = "blake3";
+
+/// BLAKE3 of all other metadata and all tensors, by name: the format itself would not notice a flipped bit.
+fn digest<'a, S: AsRef<str> + 'a>(
+    metadata: &HashMap<String, String>,
+    tensors: impl IntoIterator<Item = &'a (S, TensorView<'a>)>,
+) -> String {
+    let mut digest = blake3::Hasher::new();
+    let mut add = |part: &[u8]| {
+        digest.update(&(part.len() as u64).to_le_bytes());
+        digest.update(part);
+    };
+    let text: BTreeMap<_, _> = metadata.iter().filter(|(key, _)| *key != DIGEST).collect();
+    for (key, value) in text {
+        add(key.as_bytes());
+        add(value.as_bytes());
+    }
+    let tensors: BTreeMap<_, _> =
+        tensors.into_iter().map(|(name, tensor)| (name.as_ref(), tensor)).collect();
+    for (name, tensor) in tensors {
+        add(name.as_bytes());
+        add(tensor.data());
+    }
+    digest.finalize().to_hex().to_string()
 }
 
 fn little_endian(tensor: &Tensor) -> Result<Vec<u8>> {
@@ -217,8 +245,14 @@ pub(crate) fn parse(
     ensure!(format == FORMAT, "the file has format {format}, this version reads \"{FORMAT}\"");
     let card = serde_json::from_str(card).context("in the `duomo` metadata")?;
     let file = SafeTensors::deserialize(bytes)?;
+    let views = file.tensors();
+    ensure!(
+        metadata.get(DIGEST).is_none_or(|expected| *expected == digest(&metadata, &views)),
+        "the file is damaged: its contents do not have the digest that it names; \
+         take another copy of it"
+    );
     let mut tensors = BTreeMap::new();
-    for (name, view) in file.tensors() {
+    for (name, view) in views {
         ensure!(
             view.dtype() == Dtype::F32,
             "tensor {name} has type {:?}, expected F32",
