@@ -4,6 +4,8 @@ mod compare;
 mod evaluate;
 mod phantom_and_check;
 mod run;
+#[cfg(unix)]
+mod signals;
 mod usage;
 
 use std::path::PathBuf;
