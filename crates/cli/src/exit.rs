@@ -4,6 +4,8 @@ use std::fmt;
 use std::io;
 use std::process::ExitCode;
 
+use crate::signals;
+
 /// How a verb ended that did not fail as a whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
@@ -54,7 +56,8 @@ pub(crate) fn usage_unless_data(error: anyhow::Error) -> anyhow::Error {
     if code_of(&error) == 1 { usage(&error) } else { error }
 }
 
-/// The exit code of a failure: 0 for a closed pipe, 2 for usage, 3 for bad data, else 1.
+/// The exit code of a failure: 0 for a closed pipe, 2 for usage, 3 for bad data, 128 and the signal's
+/// number for a run that was interrupted, else 1.
 pub(crate) fn code_of(error: &anyhow::Error) -> u8 {
     error.chain().find_map(code_of_cause).unwrap_or(1)
 }
@@ -62,6 +65,9 @@ pub(crate) fn code_of(error: &anyhow::Error) -> u8 {
 fn code_of_cause(cause: &(dyn std::error::Error + 'static)) -> Option<u8> {
     if let Some(error) = cause.downcast_ref::<io::Error>() {
         return (error.kind() == io::ErrorKind::BrokenPipe).then_some(0);
+    }
+    if cause.is::<duomo_train::Interrupted>() {
+        return signals::caught().map(|number| 128 + number);
     }
     if let Some(fault) = cause.downcast_ref::<Fault>() {
         return Some(match fault {

@@ -6,6 +6,7 @@
 
 use std::process::ExitCode;
 
+use anyhow::Context as _;
 use clap::Parser;
 
 mod comparison;
@@ -17,6 +18,7 @@ mod pictures;
 mod progress;
 mod run_pictures;
 mod scores;
+mod signals;
 mod table;
 mod verbs;
 
@@ -39,16 +41,26 @@ fn main() -> ExitCode {
     if matches!(verb, Verb::Train(_) | Verb::Predict(_) | Verb::Grid(_)) {
         duomo_train::keep_freed_memory();
     }
-    match verbs::run(&verb) {
+    match run(&verb) {
         Ok(outcome) => outcome.into(),
         Err(error) => {
             let code = exit::code_of(&error);
-            if code != 0 {
-                console::fail(&format!("{error:#}"));
+            match code {
+                0 => {}
+                // Whoever interrupted it knows: what was kept is all there is to say.
+                128.. => console::note(&format!("{error:#}")),
+                _ => console::fail(&format!("{error:#}")),
             }
             ExitCode::from(code)
         }
     }
+}
+
+fn run(verb: &Verb) -> anyhow::Result<exit::Outcome> {
+    if matches!(verb, Verb::Train(_) | Verb::Grid(_)) {
+        signals::catch().context("cannot watch for signals")?;
+    }
+    verbs::run(verb)
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use duomo_train::{Event, LossTerms, Observer};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::console;
+use crate::signals;
 use crate::table::number;
 
 /// How often a plain line is written.
@@ -90,6 +91,10 @@ impl Observer for Progress {
             }
             _ => {}
         }
+    }
+
+    fn wants_stop(&self) -> bool {
+        signals::caught().is_some()
     }
 }
 

@@ -119,6 +119,10 @@ pub(crate) fn dispatch(work: impl Work) {
 /// The closure must be `#[inline(always)]`: otherwise it is compiled once for all units, that is for the
 /// least of them. The unit is the widest that the processor has and `DUOMO_VECTOR_UNIT` allows.
 ///
+/// # Panics
+///
+/// If `pass` does.
+///
 /// # Examples
 ///
 /// ```

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::cases::Cases;
 use crate::inference::{class_indices, segment, segment_automatically};
 use crate::model_file::Model;
-use crate::observer::{Event, Observer};
+use crate::observer::{Event, Interrupted, Observer};
 use crate::run_folder::RunFolder;
 
 /// A test case's scores on the grid of its own image.
@@ -90,18 +90,23 @@ pub(crate) fn mean_dice(
 ///
 /// # Errors
 ///
-/// A file that cannot be read or written, named together with the case.
+/// A file that cannot be read or written, named together with the case. [`Interrupted`] if the observer
+/// wants the run, whose `steps` are done, to stop.
 pub(crate) fn evaluate_test_cases(
     model: &Model,
     cases: &Cases,
     label_map: &LabelMap,
     folder: &RunFolder,
+    steps: u64,
     observer: &mut dyn Observer,
 ) -> Result<Vec<CaseScores>> {
     let mut scores = Vec::new();
     for (modality, cases) in cases.test.iter().enumerate() {
         let name = &model.card.modalities[modality];
         for case in cases {
+            if observer.wants_stop() {
+                return Err(Interrupted { step: steps, steps }.into());
+            }
             let patient = &case.case.patient;
             let score = evaluate_case(model, case, label_map, folder)
                 .with_context(|| format!("case {patient}, modality {name}"))?;

@@ -54,7 +54,7 @@ pub use inference::{segment, segment_automatically};
 pub use loss::{LossTerms, total_loss};
 pub use model_file::{FORMAT, Model, ModelCard, Provenance};
 pub use network::TrainedNetwork;
-pub use observer::{Event, Observer, Silent};
+pub use observer::{Event, Interrupted, Observer, Silent};
 pub use provenance::{Program, data_hash};
 pub use run::{AbsentClass, TrainRequest, train};
 pub use run_folder::{Resume, RunFolder};

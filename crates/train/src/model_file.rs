@@ -180,8 +180,8 @@ pub(crate) fn write(
     tensors: &BTreeMap<String, Tensor>,
     extra: &[(&str, String)],
 ) -> Result<()> {
-    let mut metadata = HashMap::from([("duomo".to_owned(), serde_json::to_string(card)?)]);
-    metadata.extend(extra.iter().map(|(key, value)| ((*key).to_owned(), value.clone())));
+    let mut metadata: HashMap<_, _> =
+        extra.iter().map(|(key, value)| ((*key).to_owned(), value.clone())).collect();
     let data: Vec<(&String, Vec<usize>, Vec<u8>)> = tensors
         .iter()
         .map(|(name, tensor)| Ok((name, tensor.dims().to_vec(), little_endian(tensor)?)))
@@ -190,9 +190,45 @@ pub(crate) fn write(
         Ok((name.as_str(), TensorView::new(Dtype::F32, shape.clone(), bytes)?))
     });
     let views = views.collect::<Result<Vec<_>>>()?;
+    let mut card = serde_json::to_value(card)?;
+    card[DIGEST] = digest(&card, &metadata, &views).into();
+    metadata.insert(CARD.to_owned(), card.to_string());
     let bytes = safetensors::serialize(views, Some(metadata))?;
     atomic_write(path, &bytes)?;
     Ok(())
+}
+
+/// Key of the card in the metadata.
+const CARD: &str = "duomo";
+
+/// Key of the digest in the card: the library writes several keys of metadata in random order, and the
+/// same model should be the same bytes.
+const DIGEST: &str = "blake3";
+
+/// BLAKE3 of the card, all other metadata and all tensors: the format itself would not notice a flipped bit.
+fn digest<'a, S: AsRef<str> + 'a>(
+    card: &serde_json::Value,
+    metadata: &HashMap<String, String>,
+    tensors: impl IntoIterator<Item = &'a (S, TensorView<'a>)>,
+) -> String {
+    let mut digest = blake3::Hasher::new();
+    let mut add = |part: &[u8]| {
+        digest.update(&(part.len() as u64).to_le_bytes());
+        digest.update(part);
+    };
+    add(card.to_string().as_bytes());
+    let others: BTreeMap<_, _> = metadata.iter().filter(|(key, _)| *key != CARD).collect();
+    for (key, value) in others {
+        add(key.as_bytes());
+        add(value.as_bytes());
+    }
+    let tensors: BTreeMap<_, _> =
+        tensors.into_iter().map(|(name, tensor)| (name.as_ref(), tensor)).collect();
+    for (name, tensor) in tensors {
+        add(name.as_bytes());
+        add(tensor.data());
+    }
+    digest.finalize().to_hex().to_string()
 }
 
 fn little_endian(tensor: &Tensor) -> Result<Vec<u8>> {
@@ -209,16 +245,25 @@ pub(crate) fn parse(
     device: &Device,
 ) -> Result<(ModelCard, BTreeMap<String, Tensor>)> {
     let metadata = metadata(bytes)?;
-    let card = metadata.get("duomo").context(
+    let card = metadata.get(CARD).context(
         "the file has no `duomo` metadata, so it was not written by `duomo train`; \
          give a model.safetensors from a run folder",
     )?;
-    let format = serde_json::from_str::<serde_json::Value>(card)?["format"].clone();
+    let mut card: serde_json::Value = serde_json::from_str(card)?;
+    let format = &card["format"];
     ensure!(format == FORMAT, "the file has format {format}, this version reads \"{FORMAT}\"");
-    let card = serde_json::from_str(card).context("in the `duomo` metadata")?;
     let file = SafeTensors::deserialize(bytes)?;
+    let views = file.tensors();
+    // Files of earlier versions name none.
+    let expected = card.as_object_mut().and_then(|card| card.shift_remove(DIGEST));
+    ensure!(
+        expected.is_none_or(|expected| expected == digest(&card, &metadata, &views)),
+        "the file is damaged: its contents do not have the digest that it names; \
+         take another copy of it"
+    );
+    let card = serde_json::from_value(card).context("in the `duomo` metadata")?;
     let mut tensors = BTreeMap::new();
-    for (name, view) in file.tensors() {
+    for (name, view) in views {
         ensure!(
             view.dtype() == Dtype::F32,
             "tensor {name} has type {:?}, expected F32",

@@ -6,6 +6,22 @@ use crate::loss::LossTerms;
 pub trait Observer {
     /// Called in the order things happen, from the thread that trains.
     fn event(&mut self, event: &Event<'_>);
+
+    /// Whether the run should save what it has and end with [`Interrupted`]; asked between steps and
+    /// between test cases.
+    fn wants_stop(&self) -> bool {
+        false
+    }
+}
+
+/// The error of a run that was asked to stop; its last checkpoint holds every step that it did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("interrupted after step {step} of {steps}; the same command goes on from there")]
+pub struct Interrupted {
+    /// Steps done.
+    pub step: u64,
+    /// Steps of the whole run.
+    pub steps: u64,
 }
 
 /// Something that happened during a run.

@@ -58,3 +58,11 @@ pub fn data_hash(root: &Path, cases: &[Case]) -> Result<String> {
     }
     Ok(whole.finalize().to_hex().to_string())
 }
+
+/// The name of this machine, or `an unknown host`.
+pub(crate) fn host() -> String {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").ok();
+    let name = name.or_else(|| std::env::var("HOSTNAME").ok());
+    let name = name.or_else(|| std::env::var("COMPUTERNAME").ok());
+    name.map_or_else(|| "an unknown host".to_owned(), |name| name.trim().to_owned())
+}

@@ -65,6 +65,7 @@ struct RunRecord<'a> {
 /// - [`BadData`] if a class is absent from every test patient and the request refuses that
 /// - a run folder that holds another experiment or cannot be written to
 /// - a loss that is not finite; the last good checkpoint is kept
+/// - [`Interrupted`](crate::Interrupted) if the observer wants the run to stop: every step it did is kept
 pub fn train(request: &TrainRequest, observer: &mut dyn Observer) -> Result<Summary> {
     let experiment = &request.experiment;
     let folder = RunFolder::open(&request.out, experiment, request.resume)?;
@@ -102,7 +103,8 @@ pub fn train(request: &TrainRequest, observer: &mut dyn Observer) -> Result<Summ
     let from_step = trainer.step_done();
     let model = trainer.run(observer)?;
     let label_map = experiment.dataset.label_map();
-    let scores = evaluate_test_cases(&model, &cases, &label_map, &folder, observer)
+    let steps = experiment.schedule.steps;
+    let scores = evaluate_test_cases(&model, &cases, &label_map, &folder, steps, observer)
         .context("on the test patients")?;
     let summary = Summary::of(&model.card, scores);
     folder.write_json(&folder.summary(), &summary)?;
@@ -111,7 +113,7 @@ pub fn train(request: &TrainRequest, observer: &mut dyn Observer) -> Result<Summ
         &Timing {
             seconds: start.elapsed().as_secs_f64(),
             from_step,
-            steps: experiment.schedule.steps,
+            steps,
             threads: rayon::current_num_threads(),
         },
     )?;

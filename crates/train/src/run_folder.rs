@@ -1,7 +1,7 @@
 //! A run folder: where each file of a run lies, and when the run counts as finished.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::Write;
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
@@ -9,6 +9,7 @@ use duomo_data::atomic_write;
 use serde::{Deserialize, Serialize};
 
 use crate::experiment::Experiment;
+use crate::provenance;
 
 /// What to do when the run folder already holds a run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -67,7 +68,8 @@ impl RunFolder {
             ),
             _ => {}
         }
-        if resume == Resume::Must && !folder.last_checkpoint().exists() {
+        let checkpoints = [folder.last_checkpoint(), folder.previous_checkpoint()];
+        if resume == Resume::Must && !checkpoints.iter().any(|path| path.exists()) {
             bail!(
                 "{} holds no checkpoint to resume from; --resume auto begins afresh",
                 root.display()
@@ -94,19 +96,29 @@ impl RunFolder {
     ///
     /// # Errors
     ///
-    /// A folder in which another process is at work, or that cannot be written to.
+    /// A folder in which another process is at work, named with its host, or that cannot be written to.
     pub(crate) fn lock(&self) -> Result<File> {
         let path = self.root.join(".lock");
-        let file = OpenOptions::new().create(true).append(true).open(&path);
-        let file = file.with_context(|| format!("cannot open {}", path.display()))?;
+        let file = OpenOptions::new().create(true).read(true).append(true).open(&path);
+        let mut file = file.with_context(|| format!("cannot open {}", path.display()))?;
         match file.try_lock() {
-            Err(TryLockError::WouldBlock) => bail!(
-                "another process is at work in {}; wait for it, or give another --out",
-                self.root.display()
-            ),
+            Err(TryLockError::WouldBlock) => {
+                let mut owner = String::new();
+                // Who it is, is a help; that there is somebody, is what counts.
+                let _ = file.read_to_string(&mut owner);
+                bail!(
+                    "another process is at work in {} ({}); wait for it, or give another --out",
+                    self.root.display(),
+                    if owner.is_empty() { "unknown" } else { owner.trim() }
+                )
+            }
             // Some network file systems know no locks; two jobs on one folder are rare enough.
-            Ok(()) | Err(TryLockError::Error(_)) => Ok(file),
+            Ok(()) | Err(TryLockError::Error(_)) => {}
         }
+        let owner = format!("process {} on {}\n", std::process::id(), provenance::host());
+        let written = file.set_len(0).and_then(|()| file.write_all(owner.as_bytes()));
+        written.with_context(|| format!("cannot write {}", path.display()))?;
+        Ok(file)
     }
 
     /// The folder itself.
@@ -157,6 +169,11 @@ impl RunFolder {
     /// `checkpoints/last.safetensors`.
     pub fn last_checkpoint(&self) -> PathBuf {
         self.checkpoints().join("last.safetensors")
+    }
+
+    /// `checkpoints/previous.safetensors`, the one before: should the last be damaged.
+    pub fn previous_checkpoint(&self) -> PathBuf {
+        self.checkpoints().join("previous.safetensors")
     }
 
     /// `checkpoints/best.safetensors`, by validation score.

@@ -6,7 +6,6 @@ use anyhow::{Context, Result};
 use candle_core::Device;
 use serde::Serialize;
 
-use crate::bad_data::BadData;
 use crate::cases::Cases;
 use crate::checkpoint::{self, Progress};
 use crate::draw::{Draw, DrawnBatch};
@@ -15,7 +14,7 @@ use crate::experiment::Experiment;
 use crate::loss::LossTerms;
 use crate::model_file::{self, FORMAT, Model, ModelCard, Provenance};
 use crate::network::TrainedNetwork;
-use crate::observer::{Event, Observer};
+use crate::observer::{Event, Interrupted, Observer};
 use crate::provenance::Program;
 use crate::run_folder::RunFolder;
 use crate::tensorboard::EventFile;
@@ -69,19 +68,12 @@ impl<'a> Trainer<'a> {
     ) -> Result<Self> {
         let device = Device::Cpu;
         let networks = TrainedNetwork::of_experiment(experiment, &device)?;
-        let mut progress = Progress::default();
-        if folder.last_checkpoint().exists() {
-            let restored = checkpoint::restore(&folder.last_checkpoint(), &networks, &device);
-            progress = restored.map_err(|error| {
-                BadData::error(format!(
-                    "{error:#}; remove {} to begin its run afresh",
-                    folder.root().display()
-                ))
-            })?;
-            let text =
-                format!("going on after step {} of {}", progress.step, experiment.schedule.steps);
+        let restored = checkpoint::restore_newest(folder, &networks, &device, observer)?;
+        if let Some(Progress { step, .. }) = restored {
+            let text = format!("going on after step {step} of {}", experiment.schedule.steps);
             observer.event(&Event::Message(&text));
         }
+        let progress = restored.unwrap_or_default();
         folder.truncate_metrics(progress.step)?;
         let events = EventFile::open(folder.root()).context("cannot write TensorBoard events")?;
         Ok(Self { experiment, folder, cases, data_hash, device, networks, progress, events })
@@ -98,13 +90,17 @@ impl<'a> Trainer<'a> {
     /// # Errors
     ///
     /// A loss that is not finite, or a folder that can no longer be written to; the last good
-    /// checkpoint is then intact.
+    /// checkpoint is then intact. [`Interrupted`] if the observer wants the run to stop.
     pub(crate) fn run(mut self, observer: &mut dyn Observer) -> Result<Model> {
         let schedule = &self.experiment.schedule;
         let draws = self.draws()?;
         let slices = (schedule.batch * draws.len()) as f64;
         let mut speed = None;
+        let mut saved = self.progress.step;
         while self.progress.step < schedule.steps {
+            if observer.wants_stop() {
+                return self.interrupt(saved);
+            }
             let step = self.progress.step + 1;
             let started = Instant::now();
             let terms = self.step(&draws, step)?;
@@ -122,9 +118,19 @@ impl<'a> Trainer<'a> {
             });
             if step.is_multiple_of(schedule.validate_every) || step == schedule.steps {
                 self.validate(observer)?;
+                saved = step;
             }
         }
         self.finish()
+    }
+
+    /// Saves what was done since step `saved`, and ends.
+    fn interrupt(&self, saved: u64) -> Result<Model> {
+        let step = self.progress.step;
+        if step > saved {
+            self.save_last()?;
+        }
+        Err(Interrupted { step, steps: self.experiment.schedule.steps }.into())
     }
 
     fn draws(&self) -> Result<Vec<Draw<'a>>> {
@@ -180,9 +186,10 @@ impl<'a> Trainer<'a> {
             score.is_none_or(|score| self.progress.best.is_none_or(|(best, _)| score > best));
         if better {
             self.progress.best = score.map(|score| (score, step));
-            self.save(&self.folder.best_checkpoint())?;
+            let best = self.folder.best_checkpoint();
+            checkpoint::save(&best, &self.networks, &self.card(), &self.progress)?;
         }
-        self.save(&self.folder.last_checkpoint())?;
+        self.save_last()?;
         self.folder.append_metrics(&Line::Validation { step, validation_dice: &dice, score })?;
         for (name, value) in dice.iter().filter_map(|(name, dice)| Some((name, (*dice)?))) {
             self.scalar(&format!("val/dice/{name}"), value)?;
@@ -191,8 +198,8 @@ impl<'a> Trainer<'a> {
         Ok(())
     }
 
-    fn save(&self, path: &std::path::Path) -> Result<()> {
-        checkpoint::save(path, &self.networks, &self.card(), &self.progress)
+    fn save_last(&self) -> Result<()> {
+        checkpoint::save_last(self.folder, &self.networks, &self.card(), &self.progress)
     }
 
     /// The present weights as a model.

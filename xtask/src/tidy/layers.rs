@@ -69,7 +69,16 @@ const LAYERS: [Layer; 9] = [
     Layer {
         name: "duomo-cli",
         inside: &["duomo-train", "duomo-data", "duomo-metrics", "duomo-phantom"],
-        outside: &["anyhow", "clap", "image", "indicatif", "serde", "serde_json", "toml"],
+        outside: &[
+            "anyhow",
+            "clap",
+            "image",
+            "indicatif",
+            "serde",
+            "serde_json",
+            "signal-hook",
+            "toml",
+        ],
     },
     // No candle here: recipes must build in seconds.
     Layer { name: "xtask", inside: &[], outside: &["anyhow", "clap", "toml"] },

@@ -5,6 +5,8 @@ mod evaluate;
 mod grid;
 mod phantom_and_check;
 mod run;
+#[cfg(unix)]
+mod signals;
 mod usage;
 
 use std::path::PathBuf;

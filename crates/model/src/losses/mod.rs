@@ -5,10 +5,6 @@
 
 mod distillation;
 mod segmentation;
-#[expect(
-    clippy::inline_always,
-    reason = "a call would cross the boundary of the vector unit's code"
-)]
 mod softmax;
 
 use candle_core::{CpuStorage, DType, Layout, Result, Storage, Tensor, WithDType, bail};

@@ -38,7 +38,7 @@ pub struct Cell {
 pub enum CellStatus {
     /// Nothing is there.
     Missing,
-    /// A run was begun; `step` is that of its last checkpoint, which it goes on from.
+    /// A run was begun; it goes on from `step` or a later one.
     Unfinished {
         /// Steps that need not be done again.
         step: u64,
@@ -148,7 +148,8 @@ fn check_version(folder: &RunFolder) -> Result<()> {
     )))
 }
 
-/// Step of the last validation that was logged, which is when checkpoints are written.
+/// Step of the last validation that was logged; a checkpoint was written then, and if the run was stopped
+/// by a signal, a later one.
 fn last_validation(metrics: &Path) -> u64 {
     #[derive(Deserialize)]
     struct Line {

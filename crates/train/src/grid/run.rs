@@ -9,8 +9,8 @@ use std::thread;
 use anyhow::{Context, Result};
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
-use super::Cell;
-use crate::observer::{Event, Observer};
+use super::{Cell, CellStatus};
+use crate::observer::{Event, Interrupted, Observer};
 use crate::run::{AbsentClass, TrainRequest, train};
 use crate::run_folder::Resume;
 use crate::summary::Summary;
@@ -19,6 +19,11 @@ use crate::summary::Summary;
 pub trait GridObserver: Sync {
     /// Something happened to a cell; of one cell in the order things happen.
     fn event(&self, cell: &Cell, event: &CellEvent<'_>);
+
+    /// Whether all runs should save what they have and end with [`Interrupted`].
+    fn wants_stop(&self) -> bool {
+        false
+    }
 }
 
 /// What can happen to a cell.
@@ -84,7 +89,11 @@ pub(super) fn pool(threads: usize) -> Result<ThreadPool> {
 }
 
 fn run_cell(cell: &Cell, observer: &dyn GridObserver) -> Result<Summary> {
-    cell.status()?;
+    let status = cell.status()?;
+    if observer.wants_stop() {
+        let step = if let CellStatus::Unfinished { step } = status { step } else { 0 };
+        return Err(Interrupted { step, steps: cell.experiment.schedule.steps }.into());
+    }
     let request = TrainRequest {
         experiment: cell.experiment.clone(),
         data: cell.data.clone(),
@@ -105,5 +114,9 @@ struct Forward<'a> {
 impl Observer for Forward<'_> {
     fn event(&mut self, event: &Event<'_>) {
         self.observer.event(self.cell, &CellEvent::Run(event));
+    }
+
+    fn wants_stop(&self) -> bool {
+        self.observer.wants_stop()
     }
 }

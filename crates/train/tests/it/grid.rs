@@ -14,7 +14,10 @@ use duomo_train::{
 };
 use tempfile::TempDir;
 
-use crate::runs::{Killer, PAIR, phantom_pair, request as tiny_request};
+use duomo_phantom::Modality;
+
+use crate::interruptions::kill_at;
+use crate::{PAIR, phantom, request as tiny_request};
 
 /// Two methods on one data set, with its files and schedule in a folder of their own.
 struct Fixture {
@@ -25,7 +28,7 @@ struct Fixture {
 impl Fixture {
     #[expect(clippy::unwrap_used, reason = "a fixture that cannot be made fails the test")]
     fn new() -> Self {
-        let folder = phantom_pair();
+        let folder = phantom(&[Modality::Lge, Modality::Bssfp]);
         let schedule = folder.path().join("tiny.toml");
         // Only the schedule of the request is used.
         let tiny = tiny_request("msbn", &PAIR, folder.path(), PathBuf::new()).experiment.schedule;
@@ -126,8 +129,7 @@ fn only_what_is_missing_is_done_and_a_killed_cell_goes_on_to_the_same_bits() {
     assert!(whole.iter().all(|cell| cell.status().unwrap() == CellStatus::Done));
 
     // Two jobs, after the first cell was killed between two checkpoints.
-    let killed =
-        catch_unwind(AssertUnwindSafe(|| train(&request(&broken[0]), &mut Killer { step: 5 })));
+    let killed = catch_unwind(AssertUnwindSafe(|| train(&request(&broken[0]), &mut kill_at(5))));
     assert!(killed.is_err());
     assert_eq!(broken[0].status().unwrap(), CellStatus::Unfinished { step: 4 });
     assert_eq!(broken[1].status().unwrap(), CellStatus::Missing);
@@ -201,7 +203,7 @@ fn a_cell_of_another_version_or_a_damaged_one_is_bad_data_with_a_remedy() {
 fn a_damaged_checkpoint_is_bad_data_with_a_remedy() {
     let fixture = Fixture::new();
     let cell = fixture.cells("runs").unwrap().remove(0);
-    let killed = catch_unwind(AssertUnwindSafe(|| train(&request(&cell), &mut Killer { step: 3 })));
+    let killed = catch_unwind(AssertUnwindSafe(|| train(&request(&cell), &mut kill_at(3))));
     assert!(killed.is_err());
     fs::write(cell.folder.join("checkpoints/last.safetensors"), "torn").unwrap();
 

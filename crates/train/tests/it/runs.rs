@@ -1,61 +1,9 @@
 use std::fs;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::{Path, PathBuf};
 
-use duomo_data::Dataset;
-use duomo_phantom::{Kind, Modality, Options, write_dataset};
-use duomo_train::{
-    AbsentClass, Device, Event, Experiment, Model, Observer, Resume, Silent, Summary, TrainRequest,
-    train,
-};
-use tempfile::TempDir;
+use duomo_phantom::Modality;
+use duomo_train::{Device, Model, Resume, Silent, Summary, TrainRequest, train};
 
-/// Few patients on coarse pixels, and a network that steps in milliseconds.
-const TINY: [&str; 8] = [
-    "schedule.steps=6",
-    "schedule.batch=2",
-    "schedule.validate_every=2",
-    "schedule.network.width=2",
-    "schedule.preparation.crop=32",
-    "schedule.preparation.spacing_mm=5.0",
-    "schedule.split.test_fraction=0.25",
-    "schedule.split.validation_fraction=0.3",
-];
-
-#[expect(clippy::unwrap_used, reason = "a fixture that cannot be made fails the test")]
-fn phantom(modalities: &[Modality]) -> TempDir {
-    let folder = tempfile::tempdir().unwrap();
-    let patients = modalities.iter().map(|&modality| (modality, 4)).collect();
-    let options = Options { kind: Kind::Mscmr, seed: 3, patients, matrix_scale: 0.2 };
-    write_dataset(&options, folder.path()).unwrap();
-    folder
-}
-
-/// Four patients of each of the two modalities.
-pub(crate) fn phantom_pair() -> TempDir {
-    phantom(&[Modality::Lge, Modality::Bssfp])
-}
-
-#[expect(clippy::unwrap_used, reason = "a fixture that cannot be made fails the test")]
-pub(crate) fn request(
-    method: &str,
-    modalities: &[&str],
-    data: &Path,
-    out: PathBuf,
-) -> TrainRequest {
-    let dataset = Dataset::load("mscmr").unwrap().with_modalities(modalities).unwrap();
-    let overrides = TINY.map(str::to_owned);
-    let experiment = Experiment::load(dataset, method, "quick", 11, &overrides).unwrap();
-    TrainRequest {
-        experiment,
-        data: data.to_owned(),
-        out,
-        resume: Resume::Auto,
-        absent_class: AbsentClass::Warn,
-    }
-}
-
-pub(crate) const PAIR: [&str; 2] = ["LGE", "bSSFP"];
+use crate::{PAIR, phantom, request};
 
 #[test]
 fn a_run_folder_is_complete_and_its_model_predicts() {
@@ -86,51 +34,6 @@ fn a_run_folder_is_complete_and_its_model_predicts() {
     assert_eq!(model.modality("bssfp").unwrap(), 1);
     let error = model.modality("CT").unwrap_err().to_string();
     assert_eq!(error, "the model knows the modalities LGE, bSSFP, not `CT`");
-}
-
-/// Kills the run, as far as a test can, when a step has been logged.
-pub(crate) struct Killer {
-    pub(crate) step: u64,
-}
-
-impl Observer for Killer {
-    fn event(&mut self, event: &Event<'_>) {
-        if let Event::Step { step, .. } = event {
-            assert!(*step != self.step, "killed at step {step}");
-        }
-    }
-}
-
-#[test]
-fn a_run_that_was_killed_and_resumed_gives_the_bits_of_one_that_was_not() {
-    let data = phantom(&[Modality::Lge, Modality::Bssfp]);
-    let out = tempfile::tempdir().unwrap();
-    for method in ["single", "ummkd", "joint", "msbn", "affinity", "csa"] {
-        let whole = request(method, &PAIR, data.path(), out.path().join(method).join("whole"));
-        let broken = request(method, &PAIR, data.path(), out.path().join(method).join("broken"));
-
-        train(&whole, &mut Silent).unwrap();
-        let killed = catch_unwind(AssertUnwindSafe(|| train(&broken, &mut Killer { step: 5 })));
-        assert!(killed.is_err(), "{method} was not killed");
-        train(&broken, &mut Silent).unwrap();
-
-        let weights = |request: &TrainRequest| fs::read(request.out.join("model.safetensors"));
-        assert!(weights(&whole).unwrap() == weights(&broken).unwrap(), "{method} differs");
-        let losses = |request: &TrainRequest| logged(&request.out.join("metrics.jsonl"));
-        assert_eq!(losses(&whole), losses(&broken), "{method} logged other steps");
-    }
-}
-
-/// The lines of `metrics.jsonl` without the one value that tells time.
-#[expect(clippy::unwrap_used, reason = "a log that cannot be read fails the test")]
-fn logged(path: &Path) -> Vec<serde_json::Value> {
-    let text = fs::read_to_string(path).unwrap();
-    let line = |line: &str| {
-        let mut line: serde_json::Value = serde_json::from_str(line).unwrap();
-        line.as_object_mut().unwrap().remove("slices_per_second");
-        line
-    };
-    text.lines().map(line).collect()
 }
 
 #[test]

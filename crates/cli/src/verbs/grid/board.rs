@@ -5,12 +5,13 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use duomo_train::{Cell, CellEvent, Event, GridObserver, RunFolder, Summary};
+use duomo_train::{Cell, CellEvent, Event, GridObserver, Interrupted, RunFolder, Summary};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::console;
 use crate::progress::clock;
 use crate::run_pictures::write_run_pictures;
+use crate::signals;
 use crate::table::{Align, Table, UNDEFINED, number};
 
 /// How often a plain line is written for a run.
@@ -147,13 +148,18 @@ impl Board {
                     .map(|modality| format!("{} {}", modality.name, number(modality.mean_dice, 3)));
                 scores.collect::<Vec<_>>().join("  ")
             }
+            Err(error) if error.is::<Interrupted>() => String::new(),
             Err(error) => {
                 let text = format!("[{}] {}: {error:#}", cell.index, cell.name);
                 self.aside(|| console::fail(&text));
                 String::new()
             }
         };
-        let place = if result.is_ok() { Place::Done } else { Place::Failed };
+        let place = match result {
+            Ok(_) => Place::Done,
+            Err(error) if error.is::<Interrupted>() => Place::Waiting,
+            Err(_) => Place::Failed,
+        };
         let remaining = {
             let mut state = self.state();
             state.change(cell.index, |row| {
@@ -185,6 +191,10 @@ impl GridObserver for Board {
             _ => {}
         }
         self.redraw();
+    }
+
+    fn wants_stop(&self) -> bool {
+        signals::caught().is_some()
     }
 }
 

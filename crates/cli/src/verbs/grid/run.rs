@@ -4,7 +4,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, anyhow};
 use duomo_train::{
-    Cell, CellStatus, Estimate, EstimateSource, Summary, estimate, run_cells, threads_per_job,
+    Cell, CellStatus, Estimate, EstimateSource, Interrupted, Summary, estimate, run_cells,
+    threads_per_job,
 };
 
 use super::board::Board;
@@ -58,6 +59,9 @@ pub(super) fn run(arguments: &Arguments) -> Result<Outcome> {
         results = run_cells(&open, jobs, &board)?;
         board.close();
     }
+    if let Some(at) = results.iter().position(was_interrupted) {
+        return Err(results.swap_remove(at).expect_err("it was interrupted"));
+    }
     let failed = failures(&open, results)?;
     let done: Vec<&Cell> = cells.iter().filter(|cell| !failed.contains(&cell.index)).collect();
     console::print(&scores(&done)?.aligned())?;
@@ -69,6 +73,10 @@ pub(super) fn run(arguments: &Arguments) -> Result<Outcome> {
         arguments.grid.runs.display()
     ));
     Ok(if failed.is_empty() { Outcome::Done } else { Outcome::SomeFailed })
+}
+
+fn was_interrupted(result: &Result<Summary>) -> bool {
+    result.as_ref().is_err_and(anyhow::Error::is::<Interrupted>)
 }
 
 fn chosen(cells: Vec<Cell>, index: Option<usize>) -> Result<Vec<Cell>> {

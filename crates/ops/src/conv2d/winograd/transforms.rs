@@ -48,6 +48,7 @@ pub(super) trait Transform<const N: usize, const M: usize> {
 ///
 /// The unit exists.
 #[inline(always)]
+#[expect(clippy::needless_range_loop, reason = "`j` is a column of what is stored by rows")]
 pub(super) unsafe fn both_sides<S: Simd, T, const N: usize, const M: usize>(
     load: impl Fn(usize, usize) -> S::Vector,
     mut store: impl FnMut(usize, [S::Vector; M]),

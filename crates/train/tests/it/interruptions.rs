@@ -1,0 +1,208 @@
+//! Runs that are killed, stopped, damaged or disturbed lose nothing.
+
+use std::fs;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+
+use duomo_phantom::Modality;
+use duomo_train::{BadData, Event, Interrupted, Observer, Silent, TrainRequest, train};
+use tempfile::TempDir;
+
+use crate::{PAIR, phantom, request};
+
+const METHODS: [&str; 6] = ["single", "ummkd", "joint", "msbn", "affinity", "csa"];
+
+/// Does something when a step has been logged, and keeps the warnings.
+struct AtStep<F> {
+    act: F,
+    warnings: Vec<String>,
+}
+
+impl<F: FnMut(u64)> AtStep<F> {
+    fn new(act: F) -> Self {
+        Self { act, warnings: vec![] }
+    }
+}
+
+impl<F: FnMut(u64)> Observer for AtStep<F> {
+    fn event(&mut self, event: &Event<'_>) {
+        match event {
+            Event::Step { step, .. } => (self.act)(*step),
+            Event::Warning(text) => self.warnings.push((*text).to_owned()),
+            _ => {}
+        }
+    }
+}
+
+/// Ends the process at a step, as far as a test can.
+pub(crate) fn kill_at(killed: u64) -> impl Observer {
+    AtStep::new(move |step| assert!(step != killed, "killed at step {step}"))
+}
+
+/// Wants to stop as soon as one step was done.
+#[derive(Default)]
+struct Impatient {
+    stepped: bool,
+}
+
+impl Observer for Impatient {
+    fn event(&mut self, event: &Event<'_>) {
+        self.stepped |= matches!(event, Event::Step { .. });
+    }
+
+    fn wants_stop(&self) -> bool {
+        self.stepped
+    }
+}
+
+/// The same run twice: one that nothing happens to, and one to disturb.
+fn twins(method: &str, data: &TempDir, out: &TempDir) -> [TrainRequest; 2] {
+    ["whole", "broken"]
+        .map(|name| request(method, &PAIR, data.path(), out.path().join(method).join(name)))
+}
+
+#[expect(clippy::unwrap_used, reason = "a run without its files fails the test")]
+fn assert_equal_runs([whole, broken]: &[TrainRequest; 2], method: &str) {
+    let weights = |request: &TrainRequest| fs::read(request.out.join("model.safetensors")).unwrap();
+    assert!(weights(whole) == weights(broken), "{method} has other weights");
+    let losses = |request: &TrainRequest| logged(&request.out.join("metrics.jsonl"));
+    assert_eq!(losses(whole), losses(broken), "{method} logged other steps");
+}
+
+/// The lines of `metrics.jsonl` without the one value that tells time.
+#[expect(clippy::unwrap_used, reason = "a log that cannot be read fails the test")]
+fn logged(path: &Path) -> Vec<serde_json::Value> {
+    let text = fs::read_to_string(path).unwrap();
+    let line = |line: &str| {
+        let mut line: serde_json::Value = serde_json::from_str(line).unwrap();
+        line.as_object_mut().unwrap().remove("slices_per_second");
+        line
+    };
+    text.lines().map(line).collect()
+}
+
+#[test]
+fn a_run_that_was_killed_and_resumed_gives_the_bits_of_one_that_was_not() {
+    let data = phantom(&[Modality::Lge, Modality::Bssfp]);
+    let out = tempfile::tempdir().unwrap();
+    for method in METHODS {
+        let runs = twins(method, &data, &out);
+
+        train(&runs[0], &mut Silent).unwrap();
+        let killed = catch_unwind(AssertUnwindSafe(|| train(&runs[1], &mut kill_at(5))));
+        assert!(killed.is_err(), "{method} was not killed");
+        train(&runs[1], &mut Silent).unwrap();
+
+        assert_equal_runs(&runs, method);
+    }
+}
+
+#[test]
+fn a_run_that_was_stopped_after_every_step_gives_the_bits_of_one_that_was_not() {
+    let data = phantom(&[Modality::Lge, Modality::Bssfp]);
+    let out = tempfile::tempdir().unwrap();
+    for method in METHODS {
+        let runs = twins(method, &data, &out);
+
+        train(&runs[0], &mut Silent).unwrap();
+        for step in 1..=6 {
+            let error = train(&runs[1], &mut Impatient::default()).unwrap_err();
+            let expected = Interrupted { step, steps: 6 };
+            assert_eq!(error.downcast_ref(), Some(&expected), "{method}: {error:#}");
+        }
+        train(&runs[1], &mut Impatient::default()).unwrap();
+
+        assert_equal_runs(&runs, method);
+    }
+}
+
+/// Cuts a file short, or flips one of its bits.
+#[expect(clippy::unwrap_used, reason = "a fixture that cannot be made fails the test")]
+fn damage(path: &Path, flip: bool) {
+    let mut bytes = fs::read(path).unwrap();
+    let middle = bytes.len() / 2;
+    if flip {
+        bytes[middle] ^= 1;
+    } else {
+        bytes.truncate(middle);
+    }
+    fs::write(path, bytes).unwrap();
+}
+
+#[test]
+fn a_damaged_checkpoint_gives_way_to_the_one_before() {
+    let data = phantom(&[Modality::Lge, Modality::Bssfp]);
+    for (flip, fault) in [(false, "cut short"), (true, "is damaged")] {
+        let out = tempfile::tempdir().unwrap();
+        let runs = twins("csa", &data, &out);
+        train(&runs[0], &mut Silent).unwrap();
+        let killed = catch_unwind(AssertUnwindSafe(|| train(&runs[1], &mut kill_at(5))));
+        assert!(killed.is_err());
+        damage(&runs[1].out.join("checkpoints/last.safetensors"), flip);
+
+        let mut steps = vec![];
+        let mut observer = AtStep::new(|step| steps.push(step));
+        train(&runs[1], &mut observer).unwrap();
+
+        let warnings = observer.warnings.join("\n");
+        assert!(warnings.contains("last.safetensors") && warnings.contains(fault), "{warnings}");
+        assert_eq!(steps, [3, 4, 5, 6], "it went on from the checkpoint of step 2");
+        assert_equal_runs(&runs, "csa");
+    }
+}
+
+#[test]
+fn a_run_without_a_readable_checkpoint_is_not_begun_afresh() {
+    let data = phantom(&[Modality::Lge, Modality::Bssfp]);
+    let out = tempfile::tempdir().unwrap();
+    let [_, run] = twins("joint", &data, &out);
+    let killed = catch_unwind(AssertUnwindSafe(|| train(&run, &mut kill_at(5))));
+    assert!(killed.is_err());
+    for name in ["last", "previous"] {
+        damage(&run.out.join(format!("checkpoints/{name}.safetensors")), false);
+    }
+    let before = fs::read(run.out.join("metrics.jsonl")).unwrap();
+
+    let error = train(&run, &mut Silent).unwrap_err();
+
+    assert!(error.downcast_ref::<BadData>().is_some(), "{error:#}");
+    assert!(error.to_string().contains("to begin its run afresh"), "{error:#}");
+    assert_eq!(fs::read(run.out.join("metrics.jsonl")).unwrap(), before);
+}
+
+#[test]
+fn a_second_process_in_the_folder_is_refused() {
+    let data = phantom(&[Modality::Lge, Modality::Bssfp]);
+    let out = tempfile::tempdir().unwrap();
+    let [run, _] = twins("joint", &data, &out);
+    let mut refusals = vec![];
+    let mut observer = AtStep::new(|step| {
+        if step == 2 {
+            refusals.push(train(&run, &mut Silent).unwrap_err().to_string());
+        }
+    });
+
+    train(&run, &mut observer).unwrap();
+
+    let [refusal] = &refusals[..] else { panic!("{refusals:?}") };
+    assert!(refusal.contains("another process is at work in"), "{refusal}");
+    assert!(refusal.contains(&format!("process {} on ", std::process::id())), "{refusal}");
+}
+
+#[test]
+fn a_folder_that_disappears_ends_the_run_with_a_sentence() {
+    let data = phantom(&[Modality::Lge, Modality::Bssfp]);
+    let out = tempfile::tempdir().unwrap();
+    let [run, _] = twins("joint", &data, &out);
+    let mut observer = AtStep::new(|step| {
+        if step == 3 {
+            fs::remove_dir_all(&run.out).unwrap();
+        }
+    });
+
+    let error = train(&run, &mut observer).unwrap_err();
+
+    let expected = format!("cannot append to {}", run.out.join("metrics.jsonl").display());
+    assert!(format!("{error:#}").contains(&expected), "{error:#}");
+    assert!(!run.out.exists(), "nothing is left behind");
+}
