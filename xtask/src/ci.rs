@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 
-use crate::{console, tidy};
+use crate::{check_cuda, console, tidy};
 
 /// A cargo command of CI.
 struct Step {
@@ -52,6 +52,7 @@ pub(crate) fn run(root: &Path) -> Result<()> {
         timed("tidy", || tidy::run(root)),
         timed(TESTS.name, || cargo(root, &TESTS)),
         timed(DOCS.name, || cargo(root, &DOCS)),
+        timed("check-cuda", || check_cuda::lint(root)),
     ];
     console::say(&summary(&outcomes));
     let failed: Vec<_> = outcomes.iter().filter(|step| !step.passed).map(|s| s.name).collect();
@@ -97,10 +98,10 @@ fn summary(outcomes: &[Outcome]) -> String {
     let mut text = String::from("\n── summary ─────────────────────────────────────\n");
     for Outcome { name, passed, took } in outcomes {
         let verdict = if *passed { "passed" } else { "FAILED" };
-        let _ = writeln!(text, "{name:<8} {verdict} {:>8.1} s", took.as_secs_f64());
+        let _ = writeln!(text, "{name:<10} {verdict} {:>8.1} s", took.as_secs_f64());
     }
     let total: f64 = outcomes.iter().map(|step| step.took.as_secs_f64()).sum();
-    let _ = write!(text, "{:<15} {total:>8.1} s", "total");
+    let _ = write!(text, "{:<17} {total:>8.1} s", "total");
     text
 }
 
@@ -117,8 +118,8 @@ mod tests {
 
         let text = summary(&outcomes);
 
-        assert!(text.contains("format   passed      0.4 s\n"), "{text}");
-        assert!(text.contains("lints    FAILED     61.0 s\n"), "{text}");
-        assert!(text.ends_with("total               61.4 s"), "{text}");
+        assert!(text.contains("format     passed      0.4 s\n"), "{text}");
+        assert!(text.contains("lints      FAILED     61.0 s\n"), "{text}");
+        assert!(text.ends_with("total                 61.4 s"), "{text}");
     }
 }

@@ -1,4 +1,4 @@
-//! Recipes for the source tree: `cargo xtask train-mscmr`, `reproduce-tables`, `test`, `ci`, `tidy`, `bench`.
+//! Recipes for the source tree: `cargo xtask train-mscmr`, `reproduce-tables`, `test`, `ci`, `tidy`, `check-cuda`, `bench`.
 #![forbid(unsafe_code)]
 
 use std::path::{Path, PathBuf};
@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use clap::Parser;
 
 mod bench;
+mod check_cuda;
 mod ci;
 mod console;
 mod recipes;
@@ -31,10 +32,16 @@ enum Recipe {
         #[arg(last = true)]
         extra: Vec<String>,
     },
-    /// Run what CI runs: format, lints, tidy, tests, docs.
+    /// Run what CI runs: format, lints, tidy, tests, docs, check-cuda.
     Ci,
     /// Check the rules that compilers do not know: layers, lengths, printing, equations.
     Tidy,
+    /// Check the CUDA code without a card: lint the host code behind a stand-in for nvcc.
+    CheckCuda {
+        /// Also compile every kernel with the nvcc of this CUDA toolkit.
+        #[arg(long, value_name = "DIR")]
+        toolkit: Option<PathBuf>,
+    },
     /// Time one part beside other tools; installs them under target/.
     Bench {
         #[arg(value_enum)]
@@ -86,6 +93,10 @@ fn run(recipe: &Recipe) -> anyhow::Result<()> {
         Recipe::Test { extra } => ci::test(root, extra),
         Recipe::Ci => ci::run(root),
         Recipe::Tidy => tidy::run(root),
+        Recipe::CheckCuda { toolkit } => {
+            toolkit.as_deref().map_or(Ok(()), |toolkit| check_cuda::compile(root, toolkit))?;
+            check_cuda::lint(root)
+        }
         Recipe::Bench { what, extra } => bench::run(root, *what, extra),
     }
 }

@@ -14,6 +14,7 @@
 mod adam;
 mod add_skip;
 mod conv2d;
+pub mod cuda;
 mod dropout;
 mod fill;
 mod max_pool2;

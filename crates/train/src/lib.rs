@@ -40,7 +40,7 @@ pub use bad_data::BadData;
 pub use candle_core::Device;
 pub use curve::LearningCurve;
 pub use draw::DrawnBatch;
-pub use duomo_ops::keep_freed_memory;
+pub use duomo_ops::{cuda::machine, keep_freed_memory};
 pub use evaluation::{CaseScores, ClassScores};
 pub use experiment::{
     Experiment, LossWeights, METHODS, Method, Network, Optimizer, PreparationChanges, SCHEDULES,

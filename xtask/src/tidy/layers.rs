@@ -38,7 +38,15 @@ const LAYERS: [Layer; 9] = [
     Layer {
         name: "duomo-ops",
         inside: &[],
-        outside: &["candle-core", "gemm", "rand", "rand_chacha", "rayon", "thiserror"],
+        outside: &[
+            "candle-core",
+            "gemm",
+            "libloading",
+            "rand",
+            "rand_chacha",
+            "rayon",
+            "thiserror",
+        ],
     },
     Layer {
         name: "duomo-affinity",

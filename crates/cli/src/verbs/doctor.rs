@@ -6,12 +6,16 @@ use std::thread;
 
 use anyhow::Result;
 use duomo_data::Dataset;
-use duomo_train::Experiment;
+use duomo_train::{Experiment, machine::Machine};
 use serde::Serialize;
 
 use crate::console;
 use crate::exit::{Outcome, usage};
 use crate::table::{Align, Table};
+
+mod nvidia;
+
+use nvidia::Nvidia;
 
 /// Arguments of `duomo doctor`.
 #[derive(Debug, clap::Args)]
@@ -60,8 +64,9 @@ struct Report {
     memory_bytes: Option<u64>,
     /// Limit of the control group, as containers and batch systems set it.
     memory_limit_bytes: Option<u64>,
-    /// Whether this build computes on GPUs; none does yet.
+    /// Whether this build is linked to CUDA.
     cuda: bool,
+    nvidia: Nvidia,
     methods: Vec<&'static str>,
     schedules: Vec<&'static str>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -115,7 +120,8 @@ impl Report {
             memory_limit_bytes: fs::read_to_string("/sys/fs/cgroup/memory.max")
                 .ok()
                 .and_then(|text| text.trim().parse().ok()),
-            cuda: false,
+            cuda: cfg!(feature = "cuda"),
+            nvidia: Nvidia::new(Machine::look()),
             methods: duomo_train::METHODS.map(|(name, _)| name).to_vec(),
             schedules: duomo_train::SCHEDULES.map(|(name, _)| name).to_vec(),
             estimates: Vec::new(),
@@ -128,7 +134,6 @@ impl Report {
         let features = self.cpu_features.iter();
         let features =
             features.map(|(name, has)| if *has { (*name).into() } else { format!("no {name}") });
-        let cuda = if self.cuda { "in this build" } else { "not in this build; --device cpu only" };
         row("system", self.system.clone());
         row("processor", features.collect::<Vec<_>>().join(", "));
         row(
@@ -142,7 +147,9 @@ impl Report {
         if let Some(limit) = self.memory_limit_bytes {
             row("memory limit", gibibytes(limit));
         }
-        row("CUDA", cuda.into());
+        for (name, value) in self.nvidia.rows(self.cuda) {
+            row(&name, value);
+        }
         row("methods", self.methods.join(", "));
         row("schedules", self.schedules.join(", "));
         for Estimate { schedule, method, width, side, batch, training_bytes } in &self.estimates {

@@ -53,12 +53,12 @@ pub(crate) fn run(verb: &Verb) -> Result<Outcome> {
     }
 }
 
-/// Reads `--device`: this build computes on the CPU.
+/// Reads `--device`: the network computes on the CPU, with the feature `cuda` as well.
 fn device(text: &str) -> Result<String, String> {
     match text {
         "cpu" => Ok(text.to_owned()),
         cuda if cuda == "cuda" || cuda.starts_with("cuda:") => {
-            Err("this build has no CUDA; give cpu".to_owned())
+            Err("the network does not compute on CUDA yet; give cpu".to_owned())
         }
         _ => Err("expected cpu, cuda or cuda:i".to_owned()),
     }

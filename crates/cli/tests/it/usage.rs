@@ -74,7 +74,11 @@ fn a_build_without_cuda_says_so() {
     let output = train(&["--method", "csa", "--device", "cuda:0"]);
 
     assert_eq!(code(&output), Some(2));
-    assert!(stderr(&output).contains("this build has no CUDA; give cpu"), "{}", stderr(&output));
+    assert!(
+        stderr(&output).contains("the network does not compute on CUDA yet; give cpu"),
+        "{}",
+        stderr(&output)
+    );
 }
 
 #[test]

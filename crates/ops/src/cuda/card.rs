@@ -1,0 +1,161 @@
+//! Runs a [`Program`] on an NVIDIA card.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use candle_core::cuda_backend::{
+    CudaDevice, WrapErr as _,
+    cudarc::{
+        driver::{CudaSlice, CudaView, LaunchArgs, LaunchConfig, PushKernelArg as _},
+        nvrtc,
+    },
+};
+use candle_core::{Error, Result};
+
+use super::program::{Argument, Buffer, Launch, Program, Source};
+
+/// Returns the program's [`Buffer::Output`] and [`Buffer::Zeros`], in order.
+///
+/// Everything is put on the device's stream; the host waits for nothing. The first use of a source
+/// compiles it, for every card at once, and the first use on a card translates it for that card.
+///
+/// # Errors
+///
+/// If the source does not compile, memory runs out, or the driver refuses a launch.
+///
+/// # Panics
+///
+/// If there are fewer inputs than [`Buffer::Input`]s.
+///
+/// # Safety
+///
+/// The kernels must stay within the buffers that the launches hand them, must not write to those
+/// handed over as [`Argument::Read`], and must take the arguments that the launches list.
+pub unsafe fn run(
+    device: &CudaDevice,
+    program: &Program,
+    inputs: &[CudaView<'_, f32>],
+) -> Result<Vec<CudaSlice<f32>>> {
+    let mut inputs = inputs.iter();
+    let mut memory = Vec::with_capacity(program.buffers.len());
+    for buffer in &program.buffers {
+        // SAFETY: what the kernels leave unwritten, they do not promise; see above.
+        memory.push(unsafe { place(device, buffer, &mut inputs)? });
+    }
+    for launch in &program.launches {
+        // SAFETY: the caller vouches for kernels and arguments.
+        unsafe { put_on_stream(device, program.source, launch, &mut memory)? };
+    }
+    let outputs = memory.into_iter().zip(&program.buffers);
+    Ok(outputs
+        .filter_map(|(memory, buffer)| match (memory, buffer) {
+            (Memory::Floats(slice), Buffer::Output(_) | Buffer::Zeros(_)) => Some(slice),
+            _ => None,
+        })
+        .collect())
+}
+
+/// A buffer in the card's memory.
+enum Memory<'a> {
+    Input(&'a CudaView<'a, f32>),
+    Floats(CudaSlice<f32>),
+    Ints(CudaSlice<i32>),
+}
+
+/// # Safety
+///
+/// Scratch and output memory must not be read before it is written.
+unsafe fn place<'a>(
+    device: &CudaDevice,
+    buffer: &Buffer,
+    inputs: &mut impl Iterator<Item = &'a CudaView<'a, f32>>,
+) -> Result<Memory<'a>> {
+    let stream = device.cuda_stream();
+    // The driver knows no empty allocation.
+    let some = |length: usize| length.max(1);
+    Ok(match buffer {
+        Buffer::Input => Memory::Input(inputs.next().expect("an input for every `Buffer::Input`")),
+        Buffer::Ints(values) if values.is_empty() => Memory::Ints(stream.alloc_zeros(1).w()?),
+        Buffer::Ints(values) => Memory::Ints(stream.clone_htod(values).w()?),
+        Buffer::Floats(values) if values.is_empty() => Memory::Floats(stream.alloc_zeros(1).w()?),
+        Buffer::Floats(values) => Memory::Floats(stream.clone_htod(values).w()?),
+        Buffer::Scratch(length) | Buffer::Output(length) => {
+            // SAFETY: the caller promises that a launch writes it before anything reads it.
+            Memory::Floats(unsafe { stream.alloc(some(*length)) }.w()?)
+        }
+        Buffer::Zeros(length) => Memory::Floats(stream.alloc_zeros(some(*length)).w()?),
+    })
+}
+
+/// # Safety
+///
+/// As [`run`].
+unsafe fn put_on_stream(
+    device: &CudaDevice,
+    source: Source,
+    launch: &Launch,
+    memory: &mut [Memory<'_>],
+) -> Result<()> {
+    let ptx = ptx(source)?;
+    let kernel = device.get_or_load_custom_func(launch.kernel, source.name, &ptx)?;
+    let mut builder = kernel.builder();
+    // Each buffer stands in a launch once, see `Program::launch`, so all can be lent at once.
+    let mut free: Vec<Option<&mut Memory<'_>>> = memory.iter_mut().map(Some).collect();
+    for argument in &launch.arguments {
+        match argument {
+            Argument::Int(value) => {
+                builder.arg(value);
+            }
+            Argument::Read(buffer) | Argument::Write(buffer) => {
+                let memory = free[*buffer].take().expect("a buffer stands in a launch once");
+                hand_over(&mut builder, memory, matches!(argument, Argument::Write(_)))?;
+            }
+        }
+    }
+    let blocks = launch.grid.map(as_u32);
+    let config = LaunchConfig {
+        grid_dim: (blocks[0], blocks[1], blocks[2]),
+        block_dim: (as_u32(launch.threads), 1, 1),
+        shared_mem_bytes: 0,
+    };
+    // SAFETY: the caller vouches that the arguments are the kernel's and that it stays in bounds.
+    unsafe { builder.launch(config) }.w()?;
+    Ok(())
+}
+
+fn hand_over<'a>(
+    builder: &mut LaunchArgs<'a>,
+    memory: &'a mut Memory<'_>,
+    writes: bool,
+) -> Result<()> {
+    match (memory, writes) {
+        (Memory::Input(_), true) => return Err(Error::msg("a kernel may not write to an input")),
+        (Memory::Input(view), false) => builder.arg(*view),
+        (Memory::Floats(slice), true) => builder.arg(slice),
+        (Memory::Floats(slice), false) => builder.arg(&*slice),
+        (Memory::Ints(slice), true) => builder.arg(slice),
+        (Memory::Ints(slice), false) => builder.arg(&*slice),
+    };
+    Ok(())
+}
+
+fn as_u32(count: usize) -> u32 {
+    u32::try_from(count).expect("`Program::launch` checked the grid")
+}
+
+/// Compiles a source to PTX, once per process.
+///
+/// Without a named architecture NVRTC takes the oldest it knows, so the same text serves every card
+/// and the driver makes code for the one at hand.
+fn ptx(source: Source) -> Result<Arc<str>> {
+    static COMPILED: Mutex<Option<HashMap<&str, Arc<str>>>> = Mutex::new(None);
+    // A panic elsewhere leaves the map whole.
+    let mut compiled = COMPILED.lock().unwrap_or_else(PoisonError::into_inner);
+    let compiled = compiled.get_or_insert_default();
+    if let Some(ptx) = compiled.get(source.name) {
+        return Ok(Arc::clone(ptx));
+    }
+    let ptx: Arc<str> = nvrtc::compile_ptx(source.text).w()?.to_src().into();
+    compiled.insert(source.name, Arc::clone(&ptx));
+    Ok(ptx)
+}

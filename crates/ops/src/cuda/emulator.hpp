@@ -1,0 +1,156 @@
+// Runs CUDA kernels on one CPU thread, faithfully thread by thread, for tests.
+//
+// Every thread of a block has a stack of its own and runs to its next barrier; then comes the next
+// thread. Threads and blocks may be taken in different orders: a kernel that lacks a barrier, or
+// whose blocks write to the same place, gives other bits in another order. Shared memory starts as
+// NaN in every block, as do buffers that nobody has written. To read behind a buffer ends the run.
+
+#include <math.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <ucontext.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <functional>
+#include <random>
+#include <string>
+#include <utility>
+#include <vector>
+
+struct dim3 {
+    unsigned x = 1, y = 1, z = 1;
+};
+
+static dim3 gridDim, blockDim, blockIdx, threadIdx;
+
+#define __global__
+#define __device__ static
+#define __forceinline__ inline
+#define __launch_bounds__(threads)
+#define __align__(bytes) __attribute__((aligned(bytes)))
+// One section, so that all shared memory can be found and spoilt before a block starts.
+#define __shared__ static __attribute__((section("shared_memory")))
+
+extern "C" char __start_shared_memory[] __attribute__((weak));
+extern "C" char __stop_shared_memory[] __attribute__((weak));
+
+namespace emulator {
+
+[[noreturn]] inline void fail(const std::string& message) {
+    fprintf(stderr, "%s\n", message.c_str());
+    exit(1);
+}
+
+enum class State { Running, AtBarrier, Done };
+
+struct Thread {
+    ucontext_t context;
+    std::vector<char> stack = std::vector<char>(64 << 10);
+    State state;
+};
+
+inline ucontext_t scheduler;
+inline std::vector<Thread> threads;
+inline unsigned current;
+inline std::function<void()> kernel_call;
+
+inline void enter() {
+    kernel_call();
+    threads[current].state = State::Done; // and on to uc_link, the scheduler
+}
+
+// Runs every thread of a block up to the end, barrier after barrier.
+inline void run_block(std::mt19937& random, unsigned order) {
+    if (__start_shared_memory) {
+        memset(__start_shared_memory, 0xff, __stop_shared_memory - __start_shared_memory);
+    }
+    std::vector<unsigned> turns(threads.size());
+    for (unsigned i = 0; i < turns.size(); ++i) {
+        Thread& thread = threads[i];
+        turns[i] = order == 1 ? turns.size() - 1 - i : i;
+        getcontext(&thread.context);
+        thread.context.uc_stack.ss_sp = thread.stack.data();
+        thread.context.uc_stack.ss_size = thread.stack.size();
+        thread.context.uc_link = &scheduler;
+        makecontext(&thread.context, enter, 0);
+    }
+    for (size_t done = 0; done < threads.size();) {
+        if (order > 1) std::shuffle(turns.begin(), turns.end(), random);
+        done = 0;
+        for (unsigned turn : turns) {
+            current = threadIdx.x = turn;
+            threads[turn].state = State::Running;
+            swapcontext(&scheduler, &threads[turn].context);
+            done += threads[turn].state == State::Done;
+        }
+        if (done > 0 && done < threads.size()) fail("some threads end before a barrier of others");
+    }
+}
+
+inline void run_grid(dim3 grid, unsigned threads_of_block, unsigned order, std::function<void()> call) {
+    std::mt19937 random(order);
+    kernel_call = std::move(call);
+    gridDim = grid;
+    blockDim.x = threads_of_block;
+    threads.resize(threads_of_block);
+    const size_t blocks = size_t(grid.x) * grid.y * grid.z;
+    for (size_t i = 0; i < blocks; ++i) {
+        const size_t block_index = order == 1 ? blocks - 1 - i : i;
+        blockIdx.x = block_index % grid.x;
+        blockIdx.y = block_index / grid.x % grid.y;
+        blockIdx.z = block_index / grid.x / grid.y;
+        run_block(random, order);
+    }
+}
+
+// Calls a kernel as the driver does: with an array of pointers to its arguments.
+template <class... A, size_t... I>
+void call(void (*kernel)(A...), void* const* arguments, std::index_sequence<I...>) {
+    kernel(*static_cast<std::remove_cv_t<A>*>(arguments[I])...);
+}
+
+struct Kernel {
+    std::string name;
+    size_t arity;
+    std::function<void(void* const*)> call;
+};
+
+template <class... A>
+Kernel describe(const char* name, void (*kernel)(A...)) {
+    return {name, sizeof...(A), [kernel](void* const* arguments) {
+                call(kernel, arguments, std::index_sequence_for<A...>());
+            }};
+}
+
+// Memory that ends where the process may not even read, behind a guard that must stay as it is. All
+// bytes 0xff are a NaN, and the integer -1.
+struct Buffer {
+    size_t length;
+    unsigned char *guard, *data;
+
+    explicit Buffer(size_t bytes) : length(bytes) {
+        const size_t page = sysconf(_SC_PAGESIZE), size = (bytes / page + 2) * page;
+        void* memory = mmap(nullptr, size + page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        if (memory == MAP_FAILED) fail("no memory");
+        guard = static_cast<unsigned char*>(memory);
+        data = guard + size - bytes;
+        memset(guard, 0xff, size);
+        mprotect(guard + size, page, PROT_NONE);
+    }
+    bool is_guarded() const {
+        return std::all_of(guard, data, [](unsigned char byte) { return byte == 0xff; });
+    }
+};
+
+} // namespace emulator
+
+inline void __syncthreads() {
+    using namespace emulator;
+    Thread& thread = threads[current];
+    thread.state = State::AtBarrier;
+    swapcontext(&thread.context, &scheduler);
+}
