@@ -185,7 +185,7 @@ mod tests {
             |            | paper |            90.17 |
         "]]
         .assert_eq(&dice.markdown());
-        assert!(counts.markdown().contains("|   1 | 1 / 0 of 4 |"), "{}", counts.markdown());
+        assert!(counts.markdown().contains("|    1 | 1 / 0 of 4 |"), "{}", counts.markdown());
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Grids of runs on small phantoms: names, restarts, and folders that must not be used.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -293,4 +293,30 @@ fn what_a_grid_lacks_is_named() {
     fixture.grid.methods.clear();
     let none = refused(&fixture.grid, &fixture.data());
     assert_eq!(none, "methods of grid two must name at least one");
+}
+
+#[test]
+fn every_grid_and_method_of_the_tree_can_be_resolved() {
+    let fixture = Fixture::new();
+    let experiments = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../experiments");
+    let files = |folder: &str| -> Vec<String> {
+        let entries = fs::read_dir(experiments.join(folder)).unwrap();
+        entries.map(|entry| entry.unwrap().path().to_str().unwrap().to_owned()).collect()
+    };
+
+    let mut grids: Vec<Grid> =
+        files("grids").iter().map(|file| Grid::load(file).unwrap()).collect();
+    assert!(grids.len() >= 3);
+    let mut every_method = Grid::load("tables").unwrap();
+    every_method.methods = files("methods");
+    assert!(every_method.methods.len() >= 7);
+    grids.push(every_method);
+
+    for grid in grids {
+        let cells = grid.cells(&fixture.data(), Path::new("runs")).unwrap();
+        assert_eq!(cells.len(), grid.methods.len() * grid.variants.len().max(1), "{}", grid.label);
+        let labels: BTreeSet<_> = cells.iter().map(|cell| &cell.experiment.method.label).collect();
+        let names: BTreeSet<_> = cells.iter().map(|cell| &cell.name).collect();
+        assert_eq!((labels.len(), names.len()), (cells.len(), cells.len()), "{}", grid.label);
+    }
 }
