@@ -45,12 +45,14 @@ fn main() {
         results.push(json!({"case": case.name, "shape": case.shape, "seconds": seconds}));
         for spoiled in case.spoiled() {
             let seconds = time(&spoiled);
-            let slower = fastest(&seconds) / usual;
+            let own = fastest(&seconds);
+            let slower = own / usual;
             println!(
-                "{:<24} {}   {slower:.1} × {}",
+                "{:<24} {}   {slower:.1} × {}{}",
                 spoiled.name,
-                text(fastest(&seconds)),
-                case.name
+                text(own),
+                case.name,
+                peer_columns(peers.as_ref(), &spoiled, own)
             );
             results.push(json!({"case": spoiled.name, "slower": slower, "seconds": seconds}));
         }

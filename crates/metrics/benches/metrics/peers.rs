@@ -7,24 +7,37 @@ use serde_json::{Value, json};
 
 use crate::cases::{Case, LABELS};
 
+/// The fastest of the other tools on segmentations as they usually are.
+const FASTEST: &str = "mikan-rs";
+
 /// What the script wrote.
 pub(crate) struct Peers {
     pub(crate) json: Value,
 }
 
 impl Peers {
-    /// Writes the arrays to `folder` and runs the script there.
+    /// Writes the arrays to `folder` and runs the script there: all tools on the cases as they are, the
+    /// fastest one also on those gone wrong.
     pub(crate) fn measure(python: &Path, folder: &Path, cases: &[Case]) -> Self {
         let write = |name: &str, bytes: &[u8]| {
             std::fs::write(folder.join(name), bytes).expect("the arrays can be written");
         };
         let mut listed = Vec::new();
-        for case in cases {
+        let mut list = |case: &Case, reference: &str, tools: Value| {
             write(&format!("{}.prediction", case.name), &case.prediction);
-            write(&format!("{}.reference", case.name), &case.reference);
             listed.push(json!({
-                "name": case.name, "shape": case.shape, "spacing_mm": case.spacing_mm, "labels": LABELS,
+                "name": case.name, "reference": reference, "shape": case.shape,
+                "spacing_mm": case.spacing_mm, "labels": LABELS, "tools": tools,
             }));
+        };
+        for case in cases {
+            write(&format!("{}.reference", case.name), &case.reference);
+            list(case, &case.name, Value::Null);
+        }
+        for case in cases {
+            for spoiled in case.spoiled() {
+                list(&spoiled, &case.name, json!([FASTEST]));
+            }
         }
         write("cases.json", Value::from(listed).to_string().as_bytes());
         let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../../scripts/bench_metrics_peers.py");
