@@ -4,13 +4,11 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
-use duomo_data::{read_image, read_labels};
 use duomo_train::{CaseScores, Cell, LearningCurve, Statistic, Summary};
 
 use crate::console;
-use crate::pictures::{
-    CaseView, Chart, Line, Row, Volumes, charts, png, reversed_axes, sheet, telling_slice,
-};
+use crate::loaded_case::{LoadedCase, classes};
+use crate::pictures::{CaseView, Chart, Line, Row, Volumes, charts, png, sheet, telling_slice};
 use crate::table::number;
 
 /// Writes one row per modality: image, reference and every method, all of the first seed and fold.
@@ -62,27 +60,19 @@ fn median_patient<'a>(cases: &BTreeMap<&'a str, Vec<(&str, &CaseScores)>>) -> Op
 
 fn methods_row(modality: &str, methods: &[(&str, &CaseScores)], cell: &Cell) -> Result<Row> {
     let (_, case) = methods.first().context("no method tested it")?;
-    let label_map = cell.experiment.dataset.label_map();
-    let classes =
-        |path: &Path| -> Result<Vec<u8>> { Ok(label_map.classes(&read_labels(path)?, path)?) };
-    let image = read_image(&case.image)?;
-    let reference = classes(&case.reference)?;
+    let dataset = &cell.experiment.dataset;
+    let loaded = LoadedCase::read(case, dataset)?;
+    let volumes = loaded.volumes();
+    // One window for all methods: that of the reference.
+    let volumes =
+        Volumes { prediction: volumes.reference.unwrap_or(volumes.prediction), ..volumes };
     let predictions: Vec<(String, Vec<u8>)> = methods
         .iter()
         .map(|(method, case)| {
             let title = format!("{method} {}", number(case.mean_dice(), 3));
-            Ok((title, classes(&case.prediction)?))
+            Ok((title, classes(&case.prediction, dataset)?))
         })
         .collect::<Result<_>>()?;
-    let volumes = Volumes {
-        shape: image.geometry.shape,
-        spacing_mm: image.geometry.spacing_mm,
-        reversed: reversed_axes(&image.geometry.affine),
-        image: Some(&image.voxels),
-        reference: Some(&reference),
-        // One window for all methods: that of the reference.
-        prediction: &reference,
-    };
     let slice = telling_slice(&volumes);
     let caption = format!("{modality}: {}  slice {} of {}", case.case, slice + 1, volumes.shape[0]);
     let view =

@@ -3,11 +3,12 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
-use duomo_data::{Dataset, read_image, read_labels};
+use duomo_data::Dataset;
 use duomo_train::{CaseScores, Summary};
 
 use crate::console;
-use crate::pictures::{CaseView, Row, Volumes, png, reversed_axes, sheet, telling_slice};
+use crate::loaded_case::LoadedCase;
+use crate::pictures::{CaseView, Row, png, sheet, telling_slice};
 use crate::table::number;
 
 /// Writes one sheet per modality into `folder` and returns their paths.
@@ -53,19 +54,8 @@ fn telling_cases<'a>(cases: &[&'a CaseScores]) -> Vec<(&'static str, &'a CaseSco
 }
 
 fn row(rank: &str, case: &CaseScores, dataset: &Dataset) -> Result<Row> {
-    let image = read_image(&case.image)?;
-    let label_map = dataset.label_map();
-    let classes =
-        |path: &Path| -> Result<Vec<u8>> { Ok(label_map.classes(&read_labels(path)?, path)?) };
-    let (reference, prediction) = (classes(&case.reference)?, classes(&case.prediction)?);
-    let volumes = Volumes {
-        shape: image.geometry.shape,
-        spacing_mm: image.geometry.spacing_mm,
-        reversed: reversed_axes(&image.geometry.affine),
-        image: Some(&image.voxels),
-        reference: Some(&reference),
-        prediction: &prediction,
-    };
+    let loaded = LoadedCase::read(case, dataset)?;
+    let volumes = loaded.volumes();
     let slice = telling_slice(&volumes);
     let dice = case.classes.iter().map(|class| format!("{} {}", class.name, number(class.dice, 3)));
     Ok(Row::draw(&CaseView {

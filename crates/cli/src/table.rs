@@ -1,4 +1,4 @@
-//! Tables: aligned for the terminal, as Markdown, as LaTeX; fields of CSV.
+//! Tables: aligned for the terminal, as Markdown, LaTeX and HTML; fields of CSV.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -41,6 +41,19 @@ impl Table {
     /// Makes a cell of the last row stand out: bold in Markdown and LaTeX, starred elsewhere.
     pub(crate) fn mark(&mut self, column: usize) {
         self.marked.extend(self.rows.len().checked_sub(1).map(|row| (row, column)));
+    }
+
+    /// The table with the empty cells of its first column filled from above, for rows that may part.
+    pub(crate) fn filled_down(mut self) -> Self {
+        for row in 1..self.rows.len() {
+            if let ([.., above], [below, ..]) = self.rows.split_at_mut(row)
+                && let (Some(above), Some(below)) = (above.first(), below.first_mut())
+                && below.is_empty()
+            {
+                below.clone_from(above);
+            }
+        }
+        self
     }
 
     /// The table with columns two spaces apart and a rule below the headers.
@@ -90,6 +103,24 @@ impl Table {
         )
     }
 
+    /// The table as HTML; columns of numbers have the class `number`, cells that stand out are bold.
+    pub(crate) fn html(&self) -> String {
+        let mut escaped = self.clone();
+        escaped.rows.iter_mut().flatten().for_each(|cell| *cell = html_escaped(cell));
+        let line = |tag: &str, cells: &[String]| {
+            let cells = self.columns.iter().zip(cells).map(|((_, align), cell)| {
+                let class = if *align == Align::Right { " class=\"number\"" } else { "" };
+                format!("<{tag}{class}>{cell}</{tag}>")
+            });
+            format!("<tr>{}</tr>\n", cells.collect::<String>())
+        };
+        let titles: Vec<_> = self.columns.iter().map(|(title, _)| html_escaped(title)).collect();
+        let rows = escaped.marked_rows(|cell| format!("<b>{cell}</b>"));
+        let rows: String = rows.iter().map(|row| line("td", row)).collect();
+        let titles = line("th", &titles);
+        format!("<table>\n<thead>\n{titles}</thead>\n<tbody>\n{rows}</tbody>\n</table>\n")
+    }
+
     /// The rows, with `mark` applied to the cells that stand out.
     fn marked_rows(&self, mark: impl Fn(&str) -> String) -> Vec<Vec<String>> {
         let mut rows = self.rows.clone();
@@ -130,6 +161,21 @@ pub(crate) fn quoted(field: &str) -> String {
     } else {
         field.to_owned()
     }
+}
+
+/// Text that HTML shows as it is, in elements and in quoted attributes.
+pub(crate) fn html_escaped(text: &str) -> String {
+    let mut escaped = String::new();
+    for character in text.chars() {
+        match character {
+            '&' => escaped.push_str("&amp;"),
+            '<' => escaped.push_str("&lt;"),
+            '>' => escaped.push_str("&gt;"),
+            '"' => escaped.push_str("&quot;"),
+            other => escaped.push(other),
+        }
+    }
+    escaped
 }
 
 fn latex_escaped(cell: &str) -> String {
@@ -198,6 +244,24 @@ mod tests {
             \end{tabular}
         "]]
         .assert_eq(&table.latex());
+    }
+
+    #[test]
+    fn html_marks_number_columns_and_has_no_tag_of_a_cell() {
+        let mut table = Table::new(&[("class", Align::Left), ("Dice", Align::Right)]);
+        table.push(["<b>LV & \"RV\"".into(), "0.9".into()]);
+
+        expect![[r#"
+            <table>
+            <thead>
+            <tr><th>class</th><th class="number">Dice</th></tr>
+            </thead>
+            <tbody>
+            <tr><td>&lt;b&gt;LV &amp; &quot;RV&quot;</td><td class="number">0.9</td></tr>
+            </tbody>
+            </table>
+        "#]]
+        .assert_eq(&table.html());
     }
 
     #[test]

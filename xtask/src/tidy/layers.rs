@@ -79,6 +79,7 @@ const LAYERS: [Layer; 9] = [
         inside: &["duomo-train", "duomo-data", "duomo-metrics", "duomo-phantom"],
         outside: &[
             "anyhow",
+            "base64",
             "clap",
             "image",
             "indicatif",

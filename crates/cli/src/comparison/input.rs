@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 use serde::Serialize;
@@ -147,6 +147,16 @@ impl ScoredRun {
             }
         }
         self.groups = groups;
+    }
+}
+
+/// Gives runs of the same name the name of their folder or file as well.
+pub(crate) fn tell_apart(runs: &mut [ScoredRun], paths: &[PathBuf]) {
+    let names: Vec<String> = runs.iter().map(|run| run.name.clone()).collect();
+    for (run, path) in runs.iter_mut().zip(paths) {
+        if names.iter().filter(|&name| *name == run.name).count() > 1 {
+            run.name = format!("{} ({})", run.name, path.display());
+        }
     }
 }
 

@@ -12,7 +12,7 @@ use duomo_metrics::{
 };
 use serde::Serialize;
 
-pub(crate) use input::{Group, ScoredRun};
+pub(crate) use input::{Group, ScoredRun, tell_apart};
 pub(crate) use merge::check_splits;
 pub(crate) use text::{csv, tables};
 

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 
-use crate::comparison::{Comparison, ScoredRun, check_splits, csv, tables};
+use crate::comparison::{Comparison, ScoredRun, check_splits, csv, tables, tell_apart};
 use crate::console;
 use crate::exit::Outcome;
 use crate::table::Table;
@@ -84,16 +84,6 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Outcome> {
         console::print(&format!("{}\n\n{means}\n{}\n\n{tests}", captions[0], captions[1]))?;
     }
     Ok(Outcome::Done)
-}
-
-/// Gives runs of the same name the name of their folder or file as well.
-fn tell_apart(runs: &mut [ScoredRun], paths: &[PathBuf]) {
-    let names: Vec<String> = runs.iter().map(|run| run.name.clone()).collect();
-    for (run, path) in runs.iter_mut().zip(paths) {
-        if names.iter().filter(|&name| *name == run.name).count() > 1 {
-            run.name = format!("{} ({})", run.name, path.display());
-        }
-    }
 }
 
 /// Says what makes the comparison less than it seems.

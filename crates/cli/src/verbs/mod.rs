@@ -4,6 +4,7 @@ use anyhow::Result;
 use clap::Subcommand;
 
 use crate::exit::Outcome;
+pub(crate) use train::score_table;
 
 mod check;
 mod compare;
@@ -12,6 +13,7 @@ mod evaluate;
 mod grid;
 mod phantom;
 mod predict;
+mod report;
 mod train;
 
 /// What `duomo` can be asked to do.
@@ -29,6 +31,8 @@ pub(crate) enum Verb {
     Evaluate(evaluate::Arguments),
     /// Compare runs on the same cases: means, differences, paired tests.
     Compare(compare::Arguments),
+    /// Write one page with scores, curves and pictures of some runs.
+    Report(report::Arguments),
     /// Do, list and tabulate many runs: methods on data sets with seeds and folds.
     Grid(grid::Arguments),
     /// Say what this build and this machine can do.
@@ -48,6 +52,7 @@ pub(crate) fn run(verb: &Verb) -> Result<Outcome> {
         Verb::Predict(arguments) => predict::run(arguments),
         Verb::Evaluate(arguments) => evaluate::run(arguments),
         Verb::Compare(arguments) => compare::run(arguments),
+        Verb::Report(arguments) => report::run(arguments),
         Verb::Grid(arguments) => grid::run(arguments),
         Verb::Doctor(arguments) => doctor::run(arguments),
     }

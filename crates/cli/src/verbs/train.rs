@@ -100,7 +100,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Outcome> {
     if arguments.json {
         console::print_json(&summary, "-")?;
     } else {
-        console::print(&table(&summary).aligned())?;
+        console::print(&score_table(&summary).aligned())?;
     }
     Ok(Outcome::Done)
 }
@@ -126,7 +126,7 @@ fn fold(text: &str) -> Result<(usize, usize), String> {
 }
 
 /// One row per modality and class.
-fn table(summary: &Summary) -> Table {
+pub(crate) fn score_table(summary: &Summary) -> Table {
     let mut table = Table::new(&[
         ("modality", Align::Left),
         ("class", Align::Left),

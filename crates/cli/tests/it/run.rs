@@ -22,7 +22,7 @@ const TINY: [&str; 12] = [
     "schedule.batch=2",
 ];
 
-fn train(data: &Path, out: &Path, extra: &[&str]) -> Output {
+pub(crate) fn train(data: &Path, out: &Path, extra: &[&str]) -> Output {
     let (data, out) = (data.to_str().expect("UTF-8"), out.to_str().expect("UTF-8"));
     let run = ["train", "--dataset", "mscmr", "--method", "csa", "--schedule", "quick", "--json"];
     duomo(&[&run[..], &["--data", data, "--out", out], &TINY, extra].concat())
