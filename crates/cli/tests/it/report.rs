@@ -29,6 +29,7 @@ fn elements(page: &Path, width: u32) -> Option<String> {
 }
 
 #[test]
+#[expect(clippy::print_stdout, reason = "says what was left out where there is no browser")]
 fn a_report_is_one_page_that_fits_every_window() {
     let folder = tempfile::tempdir().unwrap();
     let [data, one, other, page] =

@@ -13,6 +13,7 @@ use crate::console;
 use crate::exit::{Fault, Outcome, usage_unless_data};
 use crate::figures;
 use crate::paper_tables::{blocks, csv};
+use crate::report::{ReportedRun, page};
 use crate::table::Table;
 
 /// Arguments of `duomo grid tables`.
@@ -28,13 +29,16 @@ pub(super) struct Arguments {
     paper: String,
 }
 
+/// Cases of each modality that a page shows slice by slice, in each of many runs.
+const WORST_SHOWN: usize = 1;
+
 /// A finished run.
 struct Finished<'a> {
     cell: &'a Cell,
     summary: Summary,
 }
 
-/// Writes `tables.md` and every table and figure by itself, and prints the former.
+/// Writes `tables.md`, every table and figure by itself and a page per data set, and prints the first.
 ///
 /// # Errors
 ///
@@ -72,6 +76,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<Outcome> {
         }
         write_tests(&arguments.out, dataset, (&paper, &methods), &finished, &mut report)?;
         write_figures(&arguments.out, dataset, &finished, &mut report)?;
+        write_page(&arguments.out, dataset, &paper, &finished, &mut report)?;
     }
     console::write_file(&arguments.out.join("tables.md"), report.as_bytes())?;
     console::print(&report)?;
@@ -281,6 +286,26 @@ fn check_draws(finished: &[&Finished<'_>], runs: &[(&str, Vec<ScoredRun>)]) -> R
         }
         check_splits(&of_draw)?;
     }
+    Ok(())
+}
+
+/// The page of `duomo report` for the runs of the first seed and fold, our method before the others.
+fn write_page(
+    out: &Path,
+    dataset: &str,
+    paper: &Paper,
+    finished: &[&Finished<'_>],
+    report: &mut String,
+) -> Result<()> {
+    let cells = finished.iter().map(|run| run.cell);
+    let mut cells: Vec<&Cell> = cells.filter(|cell| draw(cell) == draw(finished[0].cell)).collect();
+    cells.sort_by_key(|cell| cell.experiment.method.label != paper.ours);
+    let runs = cells.into_iter().map(|cell| ReportedRun::read(&cell.folder));
+    let page = page(&runs.collect::<Result<Vec<_>>>()?, WORST_SHOWN)?;
+    let name = format!("report-{dataset}.html");
+    console::write_file(&out.join(&name), page.as_bytes())?;
+    let _ =
+        write!(report, "\nScores, cases slice by slice, curves, provenance: [{name}]({name}).\n");
     Ok(())
 }
 
