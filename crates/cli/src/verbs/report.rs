@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::Result;
+use serde_json::json;
 
 use crate::console;
 use crate::exit::Outcome;
@@ -20,6 +21,9 @@ pub(crate) struct Arguments {
     /// How many of each modality's worst cases are shown slice by slice, in each run.
     #[arg(long, value_name = "N", default_value_t = 2)]
     worst: usize,
+    /// Print JSON: the file and the runs that it is about.
+    #[arg(long)]
+    json: bool,
 }
 
 /// Writes the page.
@@ -32,6 +36,11 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Outcome> {
     let runs = arguments.runs.iter().map(|folder| ReportedRun::read(folder));
     let runs: Vec<ReportedRun> = runs.collect::<Result<_>>()?;
     console::write_file(&arguments.out, page(&runs, arguments.worst)?.as_bytes())?;
-    console::note(&format!("report of {} runs: {}", runs.len(), arguments.out.display()));
+    if arguments.json {
+        let Arguments { out, runs, .. } = arguments;
+        console::print_json(&json!({"schema": "duomo.report/1", "page": out, "runs": runs}), "-")?;
+    } else {
+        console::note(&format!("report of {} runs: {}", runs.len(), arguments.out.display()));
+    }
     Ok(Outcome::Done)
 }
