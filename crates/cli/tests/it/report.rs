@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::Command;
 
 use crate::run::train;
-use crate::{code, duomo, stderr};
+use crate::{code, duomo, json, stderr};
 
 /// Names under which Chromium is installed.
 const BROWSERS: [&str; 4] = ["chromium", "chromium-browser", "google-chrome", "chrome"];
@@ -43,10 +43,12 @@ fn a_report_is_one_page_that_fits_every_window() {
     }
 
     let runs = [one.to_str().unwrap(), other.to_str().unwrap()];
-    let report =
-        |runs: &[&str]| duomo(&[&["report"], runs, &["--out", page.to_str().unwrap()]].concat());
+    let report = |runs: &[&str]| {
+        duomo(&[&["report", "--json"], runs, &["--out", page.to_str().unwrap()]].concat())
+    };
     let written = report(&runs);
     assert_eq!(code(&written), Some(0), "{}", stderr(&written));
+    assert_eq!(json(&written)["runs"].as_array().unwrap().len(), 2);
     let html = fs::read_to_string(&page).unwrap();
     for part in ["Scores: ", "Wilcoxon", "Cases, worst first", "Validation Dice", "BLAKE3"] {
         assert!(html.contains(part), "no {part}");
