@@ -122,7 +122,7 @@ def seconds_of(tool, arrays, case):
 
 def main(folder):
     """Times every tool on every case and writes `peers.json`."""
-    report = {"versions": {}, "missing": {}, "seconds": {}, "hausdorff_mm": {}}
+    report = {"versions": {}, "missing": {}, "failed": {}, "seconds": {}, "hausdorff_mm": {}}
     tools = {}
     for name, make in TOOLS.items():
         try:
@@ -139,7 +139,15 @@ def main(folder):
         for name, tool in list(tools.items()):
             if wanted and name not in wanted:
                 continue
-            times[name], distances[name] = seconds_of(tool, arrays, case)
+            try:
+                times[name], distances[name] = seconds_of(tool, arrays, case)
+            except KeyboardInterrupt:
+                raise
+            # A panic of a Rust extension is no `Exception`.
+            except BaseException as error:
+                print(f"{case['name']}: {name} failed: {error}", file=sys.stderr)
+                report["failed"].setdefault(case["name"], {})[name] = str(error)
+                continue
             print(f"{case['name']}: {name} {min(times[name]):.3f} s", file=sys.stderr)
             if not wanted and min(times[name]) > TOO_SLOW_S:
                 del tools[name]
