@@ -8,7 +8,7 @@
 use std::collections::BTreeSet;
 
 use crate::label::Columns;
-use crate::runs::{CHUNK, for_each_run};
+use crate::runs::{CHUNK, for_each_run, starts};
 use crate::{Error, Label};
 
 /// Voxels of one class, split by where prediction and reference have it.
@@ -151,7 +151,7 @@ pub fn count_confusion<L: Label>(
     let columns = Columns::new(labels);
     let mut tallies = vec![Tally::default(); columns.count()];
     for (prediction, reference) in prediction.chunks(CHUNK).zip(reference.chunks(CHUNK)) {
-        for_each_run(prediction, reference, |run| {
+        for_each_run(prediction, reference, starts(prediction, reference), |run| {
             let predicted = columns.of(run.prediction);
             let expected = columns.of(run.reference);
             count_run(&mut tallies, predicted, expected, run.length as u64);
@@ -185,6 +185,13 @@ impl Tally {
         self.expected += other.expected;
         self.both += other.both;
     }
+}
+
+/// Counts the voxels of a word of bits per map.
+pub(crate) fn count_word(tally: &mut Tally, predicted: u64, expected: u64) {
+    tally.predicted += u64::from(predicted.count_ones());
+    tally.expected += u64::from(expected.count_ones());
+    tally.both += u64::from((predicted & expected).count_ones());
 }
 
 /// Counts `length` voxels that all have this pair of columns.

@@ -1,6 +1,6 @@
 //! All distances of one class, in either convention of what a surface is.
 
-use crate::surface::{ElementPair, Pair, Planes};
+use crate::surface::{ElementPair, Pair, Planes, Statistics};
 use crate::{ElementDistances, Options, SurfaceDistances};
 
 /// What the surface of a mask is made of, and what its parts weigh.
@@ -67,14 +67,14 @@ impl Distances {
         hausdorff_voxels: f64,
         options: &Options,
     ) -> Self {
-        let tolerances_mm = options.tolerances_mm.iter();
+        let statistics = Statistics::of(distances, &options.tolerances_mm);
         Self {
-            hausdorff_mm: distances.hausdorff_mm(),
-            hausdorff95_mm: distances.hausdorff95_mm(),
-            hausdorff95_pooled_mm: Some(distances.hausdorff95_pooled_mm()),
-            assd_mm: distances.assd_mm(),
-            masd_mm: distances.masd_mm(),
-            nsd: tolerances_mm.map(|&tolerance_mm| distances.nsd(tolerance_mm)).collect(),
+            hausdorff_mm: statistics.hausdorff_mm,
+            hausdorff95_mm: statistics.hausdorff95_mm,
+            hausdorff95_pooled_mm: Some(statistics.hausdorff95_pooled_mm),
+            assd_mm: statistics.assd_mm,
+            masd_mm: statistics.masd_mm,
+            nsd: statistics.nsd,
             hausdorff_voxels,
         }
     }

@@ -1,7 +1,7 @@
 //! The two voxel types of a label map, and the table from label value to column.
 
 /// A voxel of a label map: `u8` (class indices) or `u16` (original label values).
-pub trait Label: sealed::Sealed + Copy + Eq + Send + Sync + Into<u16> {
+pub trait Label: sealed::Sealed + Copy + Eq + Send + Sync + Into<u16> + TryFrom<u16> {
     /// Returns a value that is 0 exactly where `self` and `other` are equal.
     ///
     /// Folding it over a row compiles to vector instructions, which a chain of `==` does not.
@@ -31,7 +31,7 @@ mod sealed {
 #[derive(Debug)]
 pub(crate) struct Columns {
     of: Vec<Option<u16>>,
-    count: usize,
+    labels: Vec<u16>,
 }
 
 impl Columns {
@@ -42,12 +42,17 @@ impl Columns {
         for (column, &label) in (0u16..).zip(labels) {
             of[usize::from(label)] = Some(column);
         }
-        Self { of, count: labels.len() }
+        Self { of, labels: labels.to_vec() }
     }
 
     /// Number of labels of interest.
     pub(crate) fn count(&self) -> usize {
-        self.count
+        self.labels.len()
+    }
+
+    /// The label of every column.
+    pub(crate) fn labels(&self) -> &[u16] {
+        &self.labels
     }
 
     /// Returns the column of `label`, if it has one.

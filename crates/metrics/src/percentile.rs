@@ -1,5 +1,9 @@
 //! Percentiles as numpy computes them, and of values that weigh differently.
 
+use std::ops::Range;
+
+use rayon::prelude::*;
+
 /// Ranges of equal length that values are counted in to find where a rank lies.
 const BUCKETS: usize = 4096;
 
@@ -12,56 +16,90 @@ const BUCKETS: usize = 4096;
 /// # Panics
 ///
 /// If there are no values or `fraction` is not in `0..=1`.
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "fraction is in 0..=1, so the rank is in 0..=last"
-)]
 pub(crate) fn percentile(parts: &[&[f64]], fraction: f64) -> f64 {
-    let count: usize = parts.iter().map(|part| part.len()).sum();
-    assert!(count > 0, "a percentile needs at least one value");
-    assert!((0.0..=1.0).contains(&fraction), "fraction must lie in 0..=1, got {fraction}");
-    let rank = (count - 1) as f64 * fraction;
-    let weight = rank - rank.floor();
-    let (low, high) = neighbours(parts, rank as usize);
-    if weight == 0.0 {
-        return low;
-    }
-    let step = high - low;
-    if weight < 0.5 { low + step * weight } else { high - step * (1.0 - weight) }
-}
-
-/// Returns the value of a rank and that of the next, infinity after the last.
-///
-/// Millions of values are counted, not copied: only those near the rank are.
-fn neighbours(parts: &[&[f64]], rank: usize) -> (f64, f64) {
     let values = || parts.iter().flat_map(|part| part.iter().copied());
     let smallest = values().fold(f64::INFINITY, f64::min);
     let largest = values().fold(f64::NEG_INFINITY, f64::max);
-    let scale = (BUCKETS - 1) as f64 / (largest - smallest);
-    // Rounding keeps the order: no value comes before the bucket of a smaller one.
-    let bucket = |value: f64| bucket((value - smallest) * scale);
-    let mut counts = vec![0; BUCKETS];
-    for part in parts {
-        for &value in *part {
-            counts[bucket(value)] += 1;
+    Counted::new(parts, smallest, largest).percentile(0..parts.len(), fraction)
+}
+
+/// Lists of values counted by size, from which several percentiles can be taken.
+///
+/// Millions of values are counted, not copied: only those near a wanted rank are.
+#[derive(Debug)]
+pub(crate) struct Counted<'a> {
+    parts: &'a [&'a [f64]],
+    /// Values of each part in each of [`BUCKETS`].
+    counts: Vec<Vec<usize>>,
+    smallest: f64,
+    scale: f64,
+}
+
+impl<'a> Counted<'a> {
+    /// Counts values that lie in `smallest..=largest`.
+    pub(crate) fn new(parts: &'a [&'a [f64]], smallest: f64, largest: f64) -> Self {
+        let scale = (BUCKETS - 1) as f64 / (largest - smallest);
+        let mut counted = Self { parts, counts: Vec::new(), smallest, scale };
+        let count = |part: &&[f64]| {
+            let mut counts = vec![0; BUCKETS];
+            for &value in *part {
+                counts[counted.bucket(value)] += 1;
+            }
+            counts
+        };
+        counted.counts = parts.par_iter().map(count).collect();
+        counted
+    }
+
+    /// Returns the percentile of all values in some of the parts, as [`percentile`] does.
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "fraction is in 0..=1, so the rank is in 0..=last"
+    )]
+    pub(crate) fn percentile(&self, parts: Range<usize>, fraction: f64) -> f64 {
+        let count: usize = self.parts[parts.clone()].iter().map(|part| part.len()).sum();
+        assert!(count > 0, "a percentile needs at least one value");
+        assert!((0.0..=1.0).contains(&fraction), "fraction must lie in 0..=1, got {fraction}");
+        let rank = (count - 1) as f64 * fraction;
+        let weight = rank - rank.floor();
+        let (low, high) = self.neighbours(parts, rank as usize);
+        if weight == 0.0 {
+            return low;
         }
+        let step = high - low;
+        if weight < 0.5 { low + step * weight } else { high - step * (1.0 - weight) }
     }
-    let mut before = 0;
-    let wanted = counts.iter().position(|count| {
-        before += count;
-        before > rank
-    });
-    let wanted = wanted.expect("a rank is below the number of values");
-    let mut inside = Vec::with_capacity(counts[wanted]);
-    inside.extend(values().filter(|&value| bucket(value) == wanted));
-    let rank_inside = rank + counts[wanted] - before;
-    let (_, &mut low, above) = inside.select_nth_unstable_by(rank_inside, f64::total_cmp);
-    if rank + 1 < before {
-        return (low, above.iter().copied().fold(f64::INFINITY, f64::min));
+
+    /// Returns the value of a rank and that of the next, infinity after the last.
+    fn neighbours(&self, parts: Range<usize>, rank: usize) -> (f64, f64) {
+        let counts = &self.counts[parts.clone()];
+        let in_bucket = |bucket: usize| counts.iter().map(|counts| counts[bucket]).sum::<usize>();
+        let (mut first, mut before) = (0, 0);
+        while before + in_bucket(first) <= rank {
+            before += in_bucket(first);
+            first += 1;
+        }
+        // The next value may be the first of a later bucket.
+        let (mut last, mut until) = (first, before + in_bucket(first));
+        while until <= rank + 1 && last + 1 < BUCKETS {
+            last += 1;
+            until += in_bucket(last);
+        }
+        let mut inside = Vec::with_capacity(until - before);
+        for part in &self.parts[parts] {
+            let near = part.iter().filter(|&&value| (first..=last).contains(&self.bucket(value)));
+            inside.extend(near);
+        }
+        let (_, &mut low, above) = inside.select_nth_unstable_by(rank - before, f64::total_cmp);
+        (low, above.iter().copied().fold(f64::INFINITY, f64::min))
     }
-    let beyond = values().filter(|&value| bucket(value) > wanted);
-    (low, beyond.fold(f64::INFINITY, f64::min))
+
+    /// Returns the bucket of a value. Rounding keeps the order: no value comes before the bucket of
+    /// a smaller one.
+    fn bucket(&self, value: f64) -> usize {
+        bucket((value - self.smallest) * self.scale)
+    }
 }
 
 /// Returns the bucket of a value scaled to `0..BUCKETS`; if all values are equal, none has a scale.

@@ -21,18 +21,20 @@ pub(crate) struct Run {
     pub(crate) reference: u16,
 }
 
-/// Calls `visit` for every run of two equally long chunks of at most [`CHUNK`] voxels.
+/// Returns where the runs of two equally long chunks of at most [`CHUNK`] voxels start.
+pub(crate) fn starts<L: Label>(prediction: &[L], reference: &[L]) -> u64 {
+    let is_constant = is_constant(prediction) && is_constant(reference);
+    if is_constant { 1 } else { run_starts(prediction, reference) }
+}
+
+/// Calls `visit` for every run of two chunks; `starts` is what [`starts`] says of them.
 pub(crate) fn for_each_run<L: Label>(
     prediction: &[L],
     reference: &[L],
+    mut starts: u64,
     mut visit: impl FnMut(Run),
 ) {
     let voxels = prediction.len();
-    let mut starts = if is_constant(prediction) && is_constant(reference) {
-        1
-    } else {
-        run_starts(prediction, reference)
-    };
     while starts != 0 {
         let start = starts.trailing_zeros() as usize;
         starts &= starts - 1;
@@ -44,6 +46,15 @@ pub(crate) fn for_each_run<L: Label>(
             reference: reference[start].into(),
         });
     }
+}
+
+/// Returns a word with bit `i` set if voxel `i` of a chunk has this label.
+pub(crate) fn voxels_of<L: Label>(chunk: &[L], label: L) -> u64 {
+    let mut flags = [0u8; CHUNK];
+    for (flag, value) in flags.iter_mut().zip(chunk) {
+        *flag = u8::from(*value == label);
+    }
+    gather(&flags)
 }
 
 /// Returns whether all voxels of a chunk are equal.
@@ -63,12 +74,15 @@ fn run_starts<L: Label>(prediction: &[L], reference: &[L]) -> u64 {
         *changed =
             u8::from(prediction[0] != prediction[1]) | u8::from(reference[0] != reference[1]);
     }
-    changed
-        .as_chunks::<8>()
-        .0
-        .iter()
-        .enumerate()
-        .fold(0, |word, (byte, &flags)| word | gather_bits(u64::from_le_bytes(flags)) << (8 * byte))
+    gather(&changed)
+}
+
+/// Packs bytes of 0 or 1 into bits.
+fn gather(flags: &[u8; CHUNK]) -> u64 {
+    let bytes = flags.as_chunks::<8>().0.iter().enumerate();
+    bytes.fold(0, |word, (byte, &flags)| {
+        word | gather_bits(u64::from_le_bytes(flags)) << (8 * byte)
+    })
 }
 
 /// Packs eight bytes of 0 or 1 into eight bits.

@@ -26,6 +26,8 @@ struct Arguments {
     out: PathBuf,
     /// An interpreter that can import the other tools.
     python: Option<PathBuf>,
+    /// Which spoiled cases are timed: those whose name contains this.
+    only: String,
 }
 
 fn main() {
@@ -44,6 +46,9 @@ fn main() {
         println!("{:<24} {}{}", case.name, text(usual), peer_columns(peers.as_ref(), case, usual));
         results.push(json!({"case": case.name, "shape": case.shape, "seconds": seconds}));
         for spoiled in case.spoiled() {
+            if !spoiled.name.contains(&arguments.only) {
+                continue;
+            }
             let seconds = time(&spoiled);
             let own = fastest(&seconds);
             let slower = own / usual;
@@ -67,14 +72,19 @@ fn main() {
     println!("\n{}", file.display());
 }
 
-/// Reads `--out DIR` and `--python FILE`; cargo adds `--bench`.
+/// Reads `--out DIR`, `--python FILE` and `--only NAME`; cargo adds `--bench`.
 fn arguments() -> Arguments {
-    let mut arguments = Arguments { out: env!("CARGO_TARGET_TMPDIR").into(), python: None };
+    let out = env!("CARGO_TARGET_TMPDIR").into();
+    let mut arguments = Arguments { out, python: None, only: String::new() };
     let mut words = std::env::args_os().skip(1);
     while let Some(word) = words.next() {
         match word.to_str() {
             Some("--out") => arguments.out = words.next().expect("--out needs a folder").into(),
             Some("--python") => arguments.python = words.next().map(PathBuf::from),
+            Some("--only") => {
+                let only = words.next().expect("--only needs part of a name");
+                arguments.only = only.to_string_lossy().into_owned();
+            }
             Some("--bench") => {}
             _ => panic!("unknown argument {}", word.display()),
         }

@@ -12,15 +12,14 @@
 //! Rounded addition is monotonic, so a minimum may be taken before it, and `C` has the bits of a
 //! search over every pair.
 
-use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard};
 
 use rayon::prelude::*;
 
-use super::bits::{count, ranks};
+use super::bits::{count, for_each_bit, ranks};
 use super::border::Border;
-use super::profile::{LANES, Profile, Wanted, skips_rows, smaller};
+use super::profile::{LANES, Profile, Scratch, moves_forward, smaller};
 
 /// Blocks of [`LANES`] columns in a word.
 const BLOCKS: usize = 64 / LANES;
@@ -29,51 +28,45 @@ const BLOCKS: usize = 64 / LANES;
 #[derive(Debug)]
 pub(super) struct Field<'a> {
     target: &'a Border,
-    /// From the first to the last slice that holds a voxel.
-    slices: Range<usize>,
+    /// Slices that hold a voxel.
+    slices: Vec<usize>,
     /// Rows that hold a voxel, for each of `slices`.
     rows: Vec<Vec<usize>>,
-    /// Squared lengths of whole steps along a row and across rows.
-    columns_squared: Vec<f64>,
-    rows_squared: Vec<f64>,
-    /// Squared lengths of steps across slices, from as far back as the box allows to as far ahead.
-    slices_squared: Vec<f64>,
-    /// Whether the best row of the second pass is known to move forward.
-    skips_rows: bool,
+    /// Squared lengths of whole steps along `[D, H, W]`.
+    steps_squared: [Vec<f64>; 3],
+    /// Whether the best place along `[D, H]` is known to move forward.
+    moves_forward: [bool; 2],
 }
 
 impl<'a> Field<'a> {
     /// Plans the passes; `target` must hold a voxel.
     pub(super) fn new(target: &'a Border, spacing: &[f64; 3]) -> Self {
         let [depth, height, words] = target.shape;
-        let mut rows: Vec<Vec<usize>> = target
-            .bits
-            .chunks_exact(height * words)
-            .map(|slice| {
-                let rows = slice.chunks_exact(words).enumerate();
-                rows.filter(|(_, row)| row.iter().any(|&word| word != 0)).map(|(h, _)| h).collect()
-            })
-            .collect();
-        let first = rows.iter().position(|rows| !rows.is_empty()).expect("a target has a voxel");
-        let last = rows.iter().rposition(|rows| !rows.is_empty()).expect("a target has a voxel");
-        rows.truncate(last + 1);
-        rows.drain(..first);
-
-        let squared = |steps: usize, axis: usize| {
-            let length = steps as f64 * spacing[axis];
-            length * length
-        };
-        // A column of `B` is read in whole chunks, hence some steps more than the box has.
-        let steps = (0..2 * depth + LANES).map(|index| (index + 1).abs_diff(depth));
-        Self {
-            target,
-            slices: first..last + 1,
-            rows,
-            columns_squared: (0..words * 64).map(|steps| squared(steps, 2)).collect(),
-            rows_squared: (0..height).map(|steps| squared(steps, 1)).collect(),
-            slices_squared: steps.map(|steps| squared(steps, 0)).collect(),
-            skips_rows: skips_rows(target.shape, spacing),
+        let (mut slices, mut rows) = (Vec::new(), Vec::new());
+        for (d, slice) in target.bits.chunks_exact(height * words).enumerate() {
+            let in_slice = slice.chunks_exact(words).enumerate();
+            let in_slice = in_slice.filter(|(_, row)| row.iter().any(|&word| word != 0));
+            let in_slice: Vec<usize> = in_slice.map(|(h, _)| h).collect();
+            if !in_slice.is_empty() {
+                slices.push(d);
+                rows.push(in_slice);
+            }
         }
+        let steps_squared = [depth, height, words * 64];
+        let steps_squared = [0, 1, 2].map(|axis| {
+            let length = |steps: usize| steps as f64 * spacing[axis];
+            (0..steps_squared[axis]).map(|steps| length(steps) * length(steps)).collect()
+        });
+        let longest = [0, 1, 2].map(|axis: usize| {
+            let squared: &Vec<f64> = &steps_squared[axis];
+            squared.last().copied().unwrap_or(0.0)
+        });
+        let in_slice = longest[2] + longest[1];
+        let moves_forward = [
+            moves_forward(in_slice + longest[0], spacing[0]),
+            moves_forward(in_slice, spacing[1]),
+        ];
+        Self { target, slices, rows, steps_squared, moves_forward }
     }
 
     /// Returns how many voxels the second pass visits at most: the slices of the target in full.
@@ -90,18 +83,58 @@ impl<'a> Field<'a> {
         // Columns of words are not contiguous in raster order, so all tasks share one list. Each
         // value is written once and read after the last task: no order between tasks is needed.
         let squared: Vec<AtomicU64> = (0..count).map(|_| AtomicU64::new(0)).collect();
-        // What a word needs is large; a list that was used before has its memory mapped already.
+        // What a block needs is large; memory that was used before is mapped already.
         let spare = Mutex::new(Vec::new());
         (0..self.target.shape[2]).into_par_iter().for_each(|word| {
             let queries = Queries::new(queries, self.target.shape, word);
-            if !queries.rows.is_empty() {
-                let mut columns = locked(&spare).pop().unwrap_or_default();
-                self.second_pass(&queries, &mut columns);
-                self.third_pass(&queries, &columns, &ranks, &squared);
-                locked(&spare).push(columns);
-            }
+            (0..BLOCKS).into_par_iter().for_each(|block| {
+                let mut scratch = locked(&spare).pop().unwrap_or_default();
+                self.search_block(&queries, block, &mut scratch, |index, before, value| {
+                    squared[ranks[index] + before].store(value.to_bits(), Ordering::Relaxed);
+                });
+                locked(&spare).push(scratch);
+            });
         });
         squared.into_iter().map(|bits| f64::from_bits(bits.into_inner())).collect()
+    }
+
+    /// Passes `C` of every query in a block of columns to `found`, with the query's word in the plane
+    /// and the number of queries before it in that word.
+    fn search_block(
+        &self,
+        queries: &Queries,
+        block: usize,
+        scratch: &mut Scratch,
+        mut found: impl FnMut(usize, usize, f64),
+    ) {
+        let [depth, height, words] = self.target.shape;
+        let rows = queries.rows_of_block(block);
+        let mut columns = std::mem::take(&mut scratch.columns);
+        self.second_pass(&rows, queries.word * 64 + block * LANES, scratch, &mut columns);
+        let mut wanted = Vec::new();
+        for (&h, squared) in rows.iter().zip(columns.chunks_exact(self.slices.len())) {
+            let in_row = &queries.bits[h * depth..][..depth];
+            let byte = |d: usize| in_row[d] >> (block * LANES) & 0xff;
+            wanted.clear();
+            wanted.extend((0..depth).filter(|&d| byte(d) != 0));
+            let profile = Profile {
+                places: &self.slices,
+                squared,
+                steps_squared: &self.steps_squared[0],
+                moves_forward: self.moves_forward[0],
+            };
+            profile.lowest(&wanted, &mut scratch.spans, |position, least| {
+                let d = wanted[position];
+                let index = (d * height + h) * words + queries.word;
+                let before = in_row[d] & ((1 << (block * LANES)) - 1);
+                let mut before = before.count_ones() as usize;
+                for_each_bit(byte(d), |lane| {
+                    found(index, before, least[lane]);
+                    before += 1;
+                });
+            });
+        }
+        scratch.columns = columns;
     }
 
     /// Returns `A` of one row of the target, given by its words, for the block of columns that
@@ -125,87 +158,37 @@ impl<'a> Field<'a> {
             }
             *steps = nearest.map_or(*steps, |column| (*steps).min(column - first - lane));
         }
-        steps.map(|steps| self.columns_squared[steps])
+        steps.map(|steps| self.steps_squared[2][steps])
     }
 
-    /// Fills `columns` with `B` for the rows that hold a query: `[block, row, lane, slice]`, with the
-    /// slices of the target filled up to [`Field::depth`] by infinity.
-    fn second_pass(&self, queries: &Queries, columns: &mut Vec<f64>) {
-        let block_len = queries.rows.len() * LANES * self.depth();
-        columns.clear();
-        columns.resize(BLOCKS * block_len, f64::INFINITY);
-        let blocks = columns.par_chunks_exact_mut(block_len).enumerate();
-        blocks.for_each(|(block, columns)| {
-            let wanted = queries.rows_of_block(block);
-            if !wanted.is_empty() {
-                self.second_pass_of_block(&wanted, queries.word * 64 + block * LANES, columns);
-            }
-        });
-    }
-
-    /// Writes `B` of the rows `wanted` for the block of columns that starts at `first`.
-    fn second_pass_of_block(&self, wanted: &[Wanted], first: usize, columns: &mut [f64]) {
+    /// Fills `columns` with `B` of the rows `wanted`, `[row, slice]`, for the block of columns that
+    /// starts at `first`.
+    fn second_pass(
+        &self,
+        wanted: &[usize],
+        first: usize,
+        scratch: &mut Scratch,
+        columns: &mut Vec<[f64; LANES]>,
+    ) {
         let [_, height, words] = self.target.shape;
-        let depth = self.depth();
-        let mut squared = Vec::new();
-        for (slice, rows) in self.rows.iter().enumerate() {
-            if rows.is_empty() {
-                continue;
-            }
-            let start = (self.slices.start + slice) * height;
-            squared.clear();
-            squared.extend(rows.iter().map(|row| {
-                let row = &self.target.bits[(start + row) * words..][..words];
+        // All of it is written below.
+        columns.resize(wanted.len() * self.slices.len(), [0.0; LANES]);
+        for (slice, (&d, rows)) in self.slices.iter().zip(&self.rows).enumerate() {
+            scratch.squared.clear();
+            scratch.squared.extend(rows.iter().map(|h| {
+                let row = &self.target.bits[(d * height + h) * words..][..words];
                 self.first_pass(row, first)
             }));
             let profile = Profile {
-                rows,
-                squared: &squared,
-                rows_squared: &self.rows_squared,
-                skips_rows: self.skips_rows,
+                places: rows,
+                squared: &scratch.squared,
+                steps_squared: &self.steps_squared[1],
+                moves_forward: self.moves_forward[1],
             };
-            profile.lower(wanted, 0..rows.len(), &mut |position, best| {
-                for (lane, best) in best.into_iter().enumerate() {
-                    columns[(position * LANES + lane) * depth + slice] = best;
-                }
+            profile.lowest(wanted, &mut scratch.spans, |position, least| {
+                columns[position * self.slices.len() + slice] = least;
             });
         }
-    }
-
-    /// Writes `C` of every query of a column of words to its rank in `squared`.
-    fn third_pass(
-        &self,
-        queries: &Queries,
-        columns: &[f64],
-        ranks: &[usize],
-        squared: &[AtomicU64],
-    ) {
-        let [slices, height, words] = self.target.shape;
-        let depth = self.depth();
-        queries.rows.par_iter().enumerate().for_each(|(row, &h)| {
-            for d in 0..slices {
-                let mut bits = queries.bits[h * slices + d];
-                if bits == 0 {
-                    continue;
-                }
-                let mut rank = ranks[(d * height + h) * words + queries.word];
-                let across = &self.slices_squared[slices + self.slices.start - d - 1..][..depth];
-                while bits != 0 {
-                    let column = bits.trailing_zeros() as usize;
-                    bits &= bits - 1;
-                    let block = column / LANES * queries.rows.len();
-                    let start = ((block + row) * LANES + column % LANES) * depth;
-                    let value = smallest_sum(&columns[start..start + depth], across);
-                    squared[rank].store(value.to_bits(), Ordering::Relaxed);
-                    rank += 1;
-                }
-            }
-        });
-    }
-
-    /// Slices of the target, rounded up to whole chunks of the third pass.
-    fn depth(&self) -> usize {
-        self.rows.len().next_multiple_of(LANES)
     }
 }
 
@@ -242,11 +225,9 @@ impl Queries {
     }
 
     /// Returns the rows that hold a query in one block of columns.
-    fn rows_of_block(&self, block: usize) -> Vec<Wanted> {
-        let rows = self.rows.iter().zip(&self.seen).enumerate();
-        rows.filter(|(_, (_, seen))| seen.to_le_bytes()[block] != 0)
-            .map(|(position, (&row, _))| Wanted { row, position })
-            .collect()
+    fn rows_of_block(&self, block: usize) -> Vec<usize> {
+        let rows = self.rows.iter().zip(&self.seen);
+        rows.filter(|(_, seen)| seen.to_le_bytes()[block] != 0).map(|(&row, _)| row).collect()
     }
 }
 
@@ -309,17 +290,6 @@ fn first_column(row: &[u64], start: usize) -> Option<usize> {
     let rest = &row[start / 64 + 1..];
     let at = rest.iter().position(|&word| word != 0)?;
     Some((start / 64 + 1 + at) * 64 + rest[at].trailing_zeros() as usize)
-}
-
-/// Returns the smallest sum of two values at the same place; both lists hold whole chunks.
-fn smallest_sum(a: &[f64], b: &[f64]) -> f64 {
-    let mut best = [f64::INFINITY; LANES];
-    for (a, b) in a.as_chunks::<LANES>().0.iter().zip(b.as_chunks::<LANES>().0) {
-        for lane in 0..LANES {
-            best[lane] = smaller(a[lane] + b[lane], best[lane]);
-        }
-    }
-    best.into_iter().fold(f64::INFINITY, f64::min)
 }
 
 /// Returns `((dw·sw)² + (dh·sh)²) + (dd·sd)²` for whole steps `[dd, dh, dw]`.

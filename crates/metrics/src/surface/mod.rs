@@ -23,6 +23,7 @@ mod planes;
 mod profile;
 #[cfg(test)]
 mod reference;
+mod statistics;
 #[cfg(test)]
 mod tests;
 mod tiles;
@@ -32,6 +33,7 @@ pub(crate) use elements::ElementPair;
 pub use elements::{ElementDistances, element_distances};
 pub(crate) use pair::Pair;
 pub(crate) use planes::Planes;
+pub(crate) use statistics::Statistics;
 pub use volume::{VolumeDistances, volume_distances};
 
 use crate::evaluate::check;
@@ -246,16 +248,35 @@ impl SurfaceDistances {
     }
 }
 
+/// Returns the sum of some values, see [`Total`].
+fn sum(values: &[f64]) -> f64 {
+    let mut total = Total::default();
+    total.add(values);
+    total.sum()
+}
+
 /// Adds up values in eight lanes and then the lanes, in this order on every machine.
 ///
 /// One addition after the other would wait for each to finish.
-fn sum(values: &[f64]) -> f64 {
-    let mut lanes = [0.0; 8];
-    let (chunks, rest) = values.as_chunks::<8>();
-    for chunk in chunks {
-        for (lane, value) in lanes.iter_mut().zip(chunk) {
-            *lane += value;
+#[derive(Debug, Default)]
+struct Total {
+    lanes: [f64; 8],
+    rest: f64,
+}
+
+impl Total {
+    /// Adds values; all but the last call must pass a multiple of eight.
+    fn add(&mut self, values: &[f64]) {
+        let (chunks, rest) = values.as_chunks::<8>();
+        for chunk in chunks {
+            for (lane, value) in self.lanes.iter_mut().zip(chunk) {
+                *lane += value;
+            }
         }
+        self.rest += rest.iter().sum::<f64>();
     }
-    lanes.iter().chain(rest).sum()
+
+    fn sum(&self) -> f64 {
+        self.lanes.iter().sum::<f64>() + self.rest
+    }
 }

@@ -7,10 +7,13 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use crate::confusion::{Tally, count_run};
+use crate::confusion::{Tally, count_run, count_word};
 use crate::label::Columns;
-use crate::runs::{CHUNK, Run, for_each_run};
+use crate::runs::{CHUNK, Run, for_each_run, starts, voxels_of};
 use crate::{Confusion, Label};
+
+/// Runs of a word per label from which on it is less work to look for each label in turn.
+const RUNS_PER_LABEL: usize = 3;
 
 /// Bit planes of two label maps, with what one pass over them can know.
 #[derive(Debug)]
@@ -112,39 +115,92 @@ struct SliceScan {
 /// Packs one slice: the maps are `[H, W]`, the bits `[L, H, words]`.
 fn scan_slice<L: Label>(
     (prediction, reference): (&[L], &[L]),
-    (prediction_bits, reference_bits): (&mut [u64], &mut [u64]),
+    bits: (&mut [u64], &mut [u64]),
     width: usize,
     columns: &Columns,
 ) -> SliceScan {
-    let words = width.div_ceil(CHUNK);
-    let height = prediction.len() / width;
-    let mut scan = SliceScan {
-        tallies: vec![Tally::default(); columns.count()],
-        extents: vec![None; columns.count()],
+    let labels = columns.labels().iter().map(|&label| L::try_from(label).ok()).collect();
+    let mut target = SliceBits {
+        columns,
+        labels,
+        height: prediction.len() / width,
+        words: width.div_ceil(CHUNK),
+        bits,
+        scan: SliceScan {
+            tallies: vec![Tally::default(); columns.count()],
+            extents: vec![None; columns.count()],
+        },
     };
     let rows = prediction.chunks_exact(width).zip(reference.chunks_exact(width));
     for (row, (prediction, reference)) in rows.enumerate() {
         let chunks = prediction.chunks(CHUNK).zip(reference.chunks(CHUNK));
         for (word, (prediction, reference)) in chunks.enumerate() {
-            for_each_run(prediction, reference, |run| {
-                let predicted = columns.of(run.prediction);
-                let expected = columns.of(run.reference);
-                count_run(&mut scan.tallies, predicted, expected, run.length as u64);
-                let mask = run_mask(&run);
-                let mut set = |bits: &mut [u64], column: usize| {
-                    bits[(column * height + row) * words + word] |= mask;
-                    include(&mut scan.extents[column], row, word);
-                };
-                if let Some(column) = predicted {
-                    set(prediction_bits, column);
-                }
-                if let Some(column) = expected {
-                    set(reference_bits, column);
-                }
-            });
+            let starts = starts(prediction, reference);
+            if starts.count_ones() as usize <= RUNS_PER_LABEL * columns.count() {
+                target.pack_runs(prediction, reference, starts, row, word);
+            } else {
+                target.pack_labels(prediction, reference, row, word);
+            }
         }
     }
-    scan
+    target.scan
+}
+
+/// A slice that is being packed, voxels of type `L`.
+#[derive(Debug)]
+struct SliceBits<'a, L> {
+    columns: &'a Columns,
+    /// Labels of the columns; `None` if no voxel of this type can have it.
+    labels: Vec<Option<L>>,
+    height: usize,
+    words: usize,
+    /// Bits of prediction and reference, `[L, H, words]`.
+    bits: (&'a mut [u64], &'a mut [u64]),
+    scan: SliceScan,
+}
+
+impl<L: Label> SliceBits<'_, L> {
+    /// Packs one word run by run.
+    fn pack_runs(
+        &mut self,
+        prediction: &[L],
+        reference: &[L],
+        starts: u64,
+        row: usize,
+        word: usize,
+    ) {
+        for_each_run(prediction, reference, starts, |run| {
+            let predicted = self.columns.of(run.prediction);
+            let expected = self.columns.of(run.reference);
+            count_run(&mut self.scan.tallies, predicted, expected, run.length as u64);
+            let mask = run_mask(&run);
+            let mut set = |bits: &mut [u64], column: usize| {
+                bits[(column * self.height + row) * self.words + word] |= mask;
+                include(&mut self.scan.extents[column], row, word);
+            };
+            if let Some(column) = predicted {
+                set(self.bits.0, column);
+            }
+            if let Some(column) = expected {
+                set(self.bits.1, column);
+            }
+        });
+    }
+
+    /// Packs one word label by label, which takes the same time however often the labels change.
+    fn pack_labels(&mut self, prediction: &[L], reference: &[L], row: usize, word: usize) {
+        for (column, label) in self.labels.iter().enumerate() {
+            let Some(label) = *label else { continue };
+            let (predicted, expected) = (voxels_of(prediction, label), voxels_of(reference, label));
+            if predicted | expected != 0 {
+                count_word(&mut self.scan.tallies[column], predicted, expected);
+                include(&mut self.scan.extents[column], row, word);
+                let at = (column * self.height + row) * self.words + word;
+                self.bits.0[at] = predicted;
+                self.bits.1[at] = expected;
+            }
+        }
+    }
 }
 
 /// Returns the bits of the voxels of a run.

@@ -1,121 +1,150 @@
-//! The second pass of a [`Field`](super::field::Field) in one slice: `B` from `A`.
+//! The second and the third pass of a [`Field`](super::field::Field) along one line of places.
 //!
-//! It need not try every row, because the best row moves forward with `h`. For `h < k` and rows
-//! `a < b`, with `V[h, a] = A[a] + ((h − a)·sh)²`,
+//! A pass asks, at some places `h`, for the least of `A[a] + ((h − a)·s)²` over places `a`, where
+//! `s` is the step from place to place. It need not try every `a`, because the best one moves
+//! forward with `h`. For `h < k` and `a < b`, with `V[h, a] = A[a] + ((h − a)·s)²`,
 //!
 //! ```text
-//! V[h, a] + V[k, b] = V[h, b] + V[k, a] − 2·sh²·(k − h)·(b − a)
+//! V[h, a] + V[k, b] = V[h, b] + V[k, a] − 2·s²·(k − h)·(b − a)
 //! ```
 //!
-//! So if `b` is no worse than `a` at `h`, it is better at every `k > h`, by at least `2·sh²`: a row
+//! So if `b` is no worse than `a` at `h`, it is better at every `k > h`, by at least `2·s²`: a place
 //! before the best one of `h` is of no use after `h`, nor is a later one before it. Rounding cannot
-//! change that while it stays below this gap, see [`skips_rows`].
+//! change that while it stays below this gap, see [`moves_forward`].
+
+#![expect(clippy::inline_always, reason = "callers compile these for the widest vectors there are")]
 
 use std::ops::Range;
 
 /// Columns that go through the passes together: one byte of a word.
 pub(super) const LANES: usize = 8;
 
-/// Returns whether the best row is certain to move forward with `h`, whatever is rounded.
+/// Returns whether the best place is certain to move forward, whatever is rounded, if no sum
+/// exceeds `largest`.
 ///
-/// `V` is the result of at most four roundings, so the four values of `V` in the proof are off by
-/// less than `16·2⁻⁵³·V` together. With `V` up to `2⁴⁸·sh²` that is half a `sh²`.
-pub(super) fn skips_rows([_, height, words]: [usize; 3], [_, sh, sw]: &[f64; 3]) -> bool {
-    let squared = |steps: usize, edge: f64| (steps as f64 * edge).powi(2);
-    let largest = squared(words * 64, *sw) + squared(height, *sh);
-    largest <= squared(1, *sh) * (1u64 << 48) as f64
+/// A sum is the result of at most four roundings, so the four sums in the proof are off by less
+/// than `16·2⁻⁵³·V` together. With `V` up to `2⁴⁸·s²` that is half an `s²`.
+pub(super) fn moves_forward(largest: f64, step: f64) -> bool {
+    largest <= step * step * (1u64 << 48) as f64
 }
 
-/// A row whose `B` is asked for.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Wanted {
-    pub(super) row: usize,
-    /// Position in the list of rows that hold a query.
-    pub(super) position: usize,
+/// Memory for a block of columns to work in.
+#[derive(Debug, Default)]
+pub(super) struct Scratch {
+    /// `A` of the rows of one slice.
+    pub(super) squared: Vec<[f64; LANES]>,
+    /// `B` of all slices.
+    pub(super) columns: Vec<[f64; LANES]>,
+    /// Positions of the best places of [`Profile::lowest`].
+    pub(super) spans: Vec<Range<usize>>,
 }
 
-/// `A` of one slice of the target in one block of columns.
+/// Values at some places of a line, in one block of columns.
 #[derive(Debug)]
 pub(super) struct Profile<'a> {
-    /// Rows that hold a voxel of the target.
-    pub(super) rows: &'a [usize],
+    /// The places, ascending.
+    pub(super) places: &'a [usize],
     /// `A` of each of them.
     pub(super) squared: &'a [[f64; LANES]],
-    /// Squared length of whole steps across rows.
-    pub(super) rows_squared: &'a [f64],
-    /// What [`skips_rows`] says.
-    pub(super) skips_rows: bool,
+    /// Squared length of whole steps.
+    pub(super) steps_squared: &'a [f64],
+    /// What [`moves_forward`] says.
+    pub(super) moves_forward: bool,
 }
 
 impl Profile<'_> {
-    /// Passes `B` of each of the rows `wanted` to `put`, with the row's position.
+    /// Passes the least sums at each of the places `wanted` to `put`, with the position in `wanted`.
     ///
-    /// Only the rows at `candidates` can be best for any of them.
-    pub(super) fn lower(
+    /// Every other place is asked after its neighbours on either side, whose best places enclose
+    /// its own; `spans` is memory for these.
+    #[inline(always)]
+    pub(super) fn lowest(
         &self,
-        wanted: &[Wanted],
-        candidates: Range<usize>,
-        put: &mut impl FnMut(usize, [f64; LANES]),
+        wanted: &[usize],
+        spans: &mut Vec<Range<usize>>,
+        mut put: impl FnMut(usize, [f64; LANES]),
     ) {
-        let (before, rest) = wanted.split_at(wanted.len() / 2);
-        let Some((middle, after)) = rest.split_first() else {
+        let all = 0..self.places.len();
+        if !self.moves_forward {
+            for (position, &at) in wanted.iter().enumerate() {
+                put(position, self.least(at, all.clone()));
+            }
             return;
-        };
-        let (mut first, mut last) = (candidates.start, candidates.end - 1);
-        if self.skips_rows && wanted.len() > 1 {
-            let (best, at) = self.best_rows(middle.row, candidates.clone());
-            put(middle.position, best);
-            (first, last) = span(at);
-        } else {
-            put(middle.position, self.best(middle.row, candidates.clone()));
         }
-        self.lower(before, candidates.start..last + 1, put);
-        self.lower(after, first..candidates.end, put);
+        spans.clear();
+        spans.resize(wanted.len(), all.clone());
+        let mut stride = wanted.len().next_power_of_two();
+        while stride > 0 {
+            for position in (stride - 1..wanted.len()).step_by(2 * stride) {
+                let first = if position < stride { 0 } else { spans[position - stride].start };
+                let last = spans.get(position + stride).unwrap_or(&all).end;
+                if stride == 1 {
+                    put(position, self.least(wanted[position], first..last));
+                } else {
+                    let (least, span) = self.least_of(wanted[position], first..last);
+                    spans[position] = span;
+                    put(position, least);
+                }
+            }
+            stride /= 2;
+        }
     }
 
-    /// Returns `B` of row `h`.
-    fn best(&self, h: usize, candidates: Range<usize>) -> [f64; LANES] {
-        let mut best = [f64::INFINITY; LANES];
-        for position in candidates {
-            let across = self.rows_squared[self.rows[position].abs_diff(h)];
-            for (best, squared) in best.iter_mut().zip(&self.squared[position]) {
-                *best = smaller(squared + across, *best);
+    /// Returns the least sums at a place.
+    #[inline(always)]
+    fn least(&self, at: usize, candidates: Range<usize>) -> [f64; LANES] {
+        let mut least = [f64::INFINITY; LANES];
+        for (place, squared) in self.candidates(candidates) {
+            let across = self.steps_squared[place.abs_diff(at)];
+            for (least, squared) in least.iter_mut().zip(squared) {
+                *least = smaller(squared + across, *least);
             }
         }
-        best
+        least
     }
 
-    /// Returns `B` of row `h`, and for each lane the position of the row that it comes from: a
-    /// float, because that is chosen by the same vector instructions.
-    fn best_rows(&self, h: usize, candidates: Range<usize>) -> ([f64; LANES], [f64; LANES]) {
-        let mut best = [f64::INFINITY; LANES];
-        let mut at = [candidates.start as f64; LANES];
-        for position in candidates {
-            let across = self.rows_squared[self.rows[position].abs_diff(h)];
+    /// Returns the least sums at a place, and which positions they come from.
+    ///
+    /// Positions are floats, because those are chosen by the same vector instructions.
+    #[inline(always)]
+    fn least_of(&self, at: usize, candidates: Range<usize>) -> ([f64; LANES], Range<usize>) {
+        let mut least = [f64::INFINITY; LANES];
+        let mut position = candidates.start as f64;
+        let mut from = [position; LANES];
+        for (place, squared) in self.candidates(candidates) {
+            let across = self.steps_squared[place.abs_diff(at)];
             for lane in 0..LANES {
-                let value = self.squared[position][lane] + across;
-                let better = value < best[lane];
-                best[lane] = if better { value } else { best[lane] };
-                at[lane] = if better { position as f64 } else { at[lane] };
+                let value = squared[lane] + across;
+                let better = value < least[lane];
+                least[lane] = if better { value } else { least[lane] };
+                from[lane] = if better { position } else { from[lane] };
             }
+            position += 1.0;
         }
-        (best, at)
+        (least, span(from))
+    }
+
+    #[inline(always)]
+    fn candidates(&self, range: Range<usize>) -> impl Iterator<Item = (&usize, &[f64; LANES])> {
+        self.places[range.clone()].iter().zip(&self.squared[range])
     }
 }
 
-/// Returns the smallest and the largest of some positions.
+/// Returns the range from the smallest to the largest of some positions.
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
     reason = "the values were positions before"
 )]
-fn span(at: [f64; LANES]) -> (usize, usize) {
-    let first = at.into_iter().fold(f64::INFINITY, f64::min);
-    let last = at.into_iter().fold(0.0, f64::max);
-    (first as usize, last as usize)
+#[inline(always)]
+fn span(positions: [f64; LANES]) -> Range<usize> {
+    let first = positions.into_iter().fold(f64::INFINITY, smaller);
+    let last = positions.into_iter().fold(0.0, |a, b| if a > b { a } else { b });
+    first as usize..last as usize + 1
 }
 
 /// Returns the smaller of two numbers, neither of them NaN, by one vector instruction.
+#[inline(always)]
 pub(super) fn smaller(a: f64, b: f64) -> f64 {
     if a < b { a } else { b }
 }

@@ -277,6 +277,23 @@ proptest! {
     }
 
     #[test]
+    fn all_statistics_at_once_have_the_bits_of_one_at_a_time(
+        case in prop_oneof![cases(), dense_cases()],
+    ) {
+        if let Some(distances) = case.fast(case.spacing_mm, Mode::Volume) {
+            let expected = Statistics {
+                hausdorff_mm: distances.hausdorff_mm(),
+                hausdorff95_mm: distances.hausdorff95_mm(),
+                hausdorff95_pooled_mm: distances.hausdorff95_pooled_mm(),
+                assd_mm: distances.assd_mm(),
+                masd_mm: distances.masd_mm(),
+                nsd: vec![distances.nsd(1.0), distances.nsd(2.5)],
+            };
+            prop_assert_eq!(Statistics::of(&distances, &[1.0, 2.5]), expected);
+        }
+    }
+
+    #[test]
     fn metrics_keep_their_order_and_range(case in cases()) {
         let result = case.evaluate(Mode::Volume);
         if let Some(hausdorff) = result.hausdorff_mm {
