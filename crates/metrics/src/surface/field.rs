@@ -12,6 +12,8 @@
 //! Rounded addition is monotonic, so a minimum may be taken before it, and `C` has the bits of a
 //! search over every pair.
 
+#![expect(clippy::inline_always, reason = "callers compile these for the widest vectors there are")]
+
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard};
 
@@ -83,58 +85,50 @@ impl<'a> Field<'a> {
         // Columns of words are not contiguous in raster order, so all tasks share one list. Each
         // value is written once and read after the last task: no order between tasks is needed.
         let squared: Vec<AtomicU64> = (0..count).map(|_| AtomicU64::new(0)).collect();
+        let vectors = pulp::Arch::new();
         // What a block needs is large; memory that was used before is mapped already.
         let spare = Mutex::new(Vec::new());
         (0..self.target.shape[2]).into_par_iter().for_each(|word| {
-            let queries = Queries::new(queries, self.target.shape, word);
-            (0..BLOCKS).into_par_iter().for_each(|block| {
+            let queries = &Queries::new(queries, self.target.shape, word);
+            let search = |block| {
                 let mut scratch = locked(&spare).pop().unwrap_or_default();
-                self.search_block(&queries, block, &mut scratch, |index, before, value| {
-                    squared[ranks[index] + before].store(value.to_bits(), Ordering::Relaxed);
-                });
+                let search = Search { field: self, queries, block, scratch: &mut scratch };
+                let found = vectors.dispatch(search);
                 locked(&spare).push(scratch);
-            });
+                found
+            };
+            let found: Vec<Vec<f64>> = (0..BLOCKS).into_par_iter().map(search).collect();
+            self.put_in_raster_order(queries, &found, &ranks, &squared);
         });
         squared.into_iter().map(|bits| f64::from_bits(bits.into_inner())).collect()
     }
 
-    /// Passes `C` of every query in a block of columns to `found`, with the query's word in the plane
-    /// and the number of queries before it in that word.
-    fn search_block(
+    /// Moves `C` of the queries of a word of columns, listed by block, to the queries' ranks.
+    ///
+    /// Writing a value as soon as it is known would touch another page of memory each time.
+    fn put_in_raster_order(
         &self,
         queries: &Queries,
-        block: usize,
-        scratch: &mut Scratch,
-        mut found: impl FnMut(usize, usize, f64),
+        found: &[Vec<f64>],
+        ranks: &[usize],
+        squared: &[AtomicU64],
     ) {
         let [depth, height, words] = self.target.shape;
-        let rows = queries.rows_of_block(block);
-        let mut columns = std::mem::take(&mut scratch.columns);
-        self.second_pass(&rows, queries.word * 64 + block * LANES, scratch, &mut columns);
-        let mut wanted = Vec::new();
-        for (&h, squared) in rows.iter().zip(columns.chunks_exact(self.slices.len())) {
-            let in_row = &queries.bits[h * depth..][..depth];
-            let byte = |d: usize| in_row[d] >> (block * LANES) & 0xff;
-            wanted.clear();
-            wanted.extend((0..depth).filter(|&d| byte(d) != 0));
-            let profile = Profile {
-                places: &self.slices,
-                squared,
-                steps_squared: &self.steps_squared[0],
-                moves_forward: self.moves_forward[0],
-            };
-            profile.lowest(&wanted, &mut scratch.spans, |position, least| {
-                let d = wanted[position];
-                let index = (d * height + h) * words + queries.word;
-                let before = in_row[d] & ((1 << (block * LANES)) - 1);
-                let mut before = before.count_ones() as usize;
-                for_each_bit(byte(d), |lane| {
-                    found(index, before, least[lane]);
-                    before += 1;
+        let mut next = [0; BLOCKS];
+        for &h in &queries.rows {
+            for (d, &bits) in queries.bits[h * depth..][..depth].iter().enumerate() {
+                if bits == 0 {
+                    continue;
+                }
+                let mut rank = ranks[(d * height + h) * words + queries.word];
+                for_each_bit(bits, |column| {
+                    let block = column / LANES;
+                    squared[rank].store(found[block][next[block]].to_bits(), Ordering::Relaxed);
+                    next[block] += 1;
+                    rank += 1;
                 });
-            });
+            }
         }
-        scratch.columns = columns;
     }
 
     /// Returns `A` of one row of the target, given by its words, for the block of columns that
@@ -160,35 +154,91 @@ impl<'a> Field<'a> {
         }
         steps.map(|steps| self.steps_squared[2][steps])
     }
+}
 
-    /// Fills `columns` with `B` of the rows `wanted`, `[row, slice]`, for the block of columns that
-    /// starts at `first`.
-    fn second_pass(
-        &self,
-        wanted: &[usize],
-        first: usize,
-        scratch: &mut Scratch,
-        columns: &mut Vec<[f64; LANES]>,
-    ) {
-        let [_, height, words] = self.target.shape;
+/// A search for the queries in a block of columns.
+struct Search<'a> {
+    field: &'a Field<'a>,
+    queries: &'a Queries,
+    /// Which block of the queries' word.
+    block: usize,
+    scratch: &'a mut Scratch,
+}
+
+impl pulp::WithSimd for Search<'_> {
+    /// `C` of every query, by row, slice and column.
+    type Output = Vec<f64>;
+
+    #[inline(always)]
+    fn with_simd<S: pulp::Simd>(mut self, _: S) -> Vec<f64> {
+        let wanted = self.queries.rows_of_block(self.block);
+        if wanted.is_empty() {
+            return Vec::new();
+        }
+        self.second_pass(&wanted);
+        self.third_pass(&wanted)
+    }
+}
+
+impl Search<'_> {
+    /// Fills the scratch's columns with `B` of the rows `wanted`.
+    #[inline(always)]
+    fn second_pass(&mut self, wanted: &[usize]) {
+        let Field { target, slices, rows, .. } = self.field;
+        let [_, height, words] = target.shape;
+        let first = self.queries.word * 64 + self.block * LANES;
+        let Scratch { squared, columns, spans, .. } = self.scratch;
         // All of it is written below.
-        columns.resize(wanted.len() * self.slices.len(), [0.0; LANES]);
-        for (slice, (&d, rows)) in self.slices.iter().zip(&self.rows).enumerate() {
-            scratch.squared.clear();
-            scratch.squared.extend(rows.iter().map(|h| {
-                let row = &self.target.bits[(d * height + h) * words..][..words];
-                self.first_pass(row, first)
+        columns.resize(wanted.len() * slices.len(), [0.0; LANES]);
+        for (slice, (&d, rows)) in slices.iter().zip(rows).enumerate() {
+            squared.clear();
+            squared.extend(rows.iter().map(|h| {
+                let row = &target.bits[(d * height + h) * words..][..words];
+                self.field.first_pass(row, first)
             }));
             let profile = Profile {
                 places: rows,
-                squared: &scratch.squared,
-                steps_squared: &self.steps_squared[1],
-                moves_forward: self.moves_forward[1],
+                squared,
+                steps_squared: &self.field.steps_squared[1],
+                moves_forward: self.field.moves_forward[1],
             };
-            profile.lowest(wanted, &mut scratch.spans, |position, least| {
-                columns[position * self.slices.len() + slice] = least;
+            profile.lowest(wanted, spans, |position, least| {
+                columns[position * slices.len() + slice] = least;
             });
         }
+    }
+
+    /// Returns `C` of every query in the rows `wanted`.
+    #[inline(always)]
+    fn third_pass(&mut self, wanted: &[usize]) -> Vec<f64> {
+        let Field { target, slices, .. } = self.field;
+        let depth = target.shape[0];
+        let Scratch { columns, spans, lowest, .. } = self.scratch;
+        let mut found = Vec::with_capacity(self.queries.count / BLOCKS);
+        let mut places = vec![0; depth];
+        for (&h, squared) in wanted.iter().zip(columns.chunks_exact(slices.len())) {
+            let in_row = &self.queries.bits[h * depth..][..depth];
+            let byte = |d: usize| in_row[d].to_le_bytes()[self.block];
+            let mut count = 0;
+            for d in 0..depth {
+                // No branch: whether a byte of noise is empty cannot be predicted.
+                places[count] = d;
+                count += usize::from(byte(d) != 0);
+            }
+            let places = &places[..count];
+            let profile = Profile {
+                places: slices,
+                squared,
+                steps_squared: &self.field.steps_squared[0],
+                moves_forward: self.field.moves_forward[0],
+            };
+            lowest.resize(count, [0.0; LANES]);
+            profile.lowest(places, spans, |position, least| lowest[position] = least);
+            for (&d, lowest) in places.iter().zip(&*lowest) {
+                for_each_bit(byte(d).into(), |lane| found.push(lowest[lane]));
+            }
+        }
+        found
     }
 }
 
@@ -202,6 +252,7 @@ struct Queries {
     bits: Vec<u64>,
     /// Queries of each of `rows`, of all slices together.
     seen: Vec<u64>,
+    count: usize,
 }
 
 impl Queries {
@@ -221,7 +272,8 @@ impl Queries {
                 seen.push(all);
             }
         }
-        Self { word, rows, bits, seen }
+        let count = count(&bits);
+        Self { word, rows, bits, seen, count }
     }
 
     /// Returns the rows that hold a query in one block of columns.

@@ -19,6 +19,9 @@ use std::ops::Range;
 /// Columns that go through the passes together: one byte of a word.
 pub(super) const LANES: usize = 8;
 
+/// Places of which only the last one's best place is looked up: it is more work than its least sum.
+const GROUP: usize = 4;
+
 /// Returns whether the best place is certain to move forward, whatever is rounded, if no sum
 /// exceeds `largest`.
 ///
@@ -33,8 +36,10 @@ pub(super) fn moves_forward(largest: f64, step: f64) -> bool {
 pub(super) struct Scratch {
     /// `A` of the rows of one slice.
     pub(super) squared: Vec<[f64; LANES]>,
-    /// `B` of all slices.
+    /// `B` of all slices, `[row, slice]`.
     pub(super) columns: Vec<[f64; LANES]>,
+    /// `C` of one row.
+    pub(super) lowest: Vec<[f64; LANES]>,
     /// Positions of the best places of [`Profile::lowest`].
     pub(super) spans: Vec<Range<usize>>,
 }
@@ -55,8 +60,8 @@ pub(super) struct Profile<'a> {
 impl Profile<'_> {
     /// Passes the least sums at each of the places `wanted` to `put`, with the position in `wanted`.
     ///
-    /// Every other place is asked after its neighbours on either side, whose best places enclose
-    /// its own; `spans` is memory for these.
+    /// A place is asked after the nearest ones on either side that came before it: their best places
+    /// enclose its own. `spans` is memory for these.
     #[inline(always)]
     pub(super) fn lowest(
         &self,
@@ -71,22 +76,30 @@ impl Profile<'_> {
             }
             return;
         }
+        // Knots are the last places of groups of `GROUP`; first they are halved again and again.
+        let knots = wanted.len() / GROUP;
         spans.clear();
-        spans.resize(wanted.len(), all.clone());
-        let mut stride = wanted.len().next_power_of_two();
+        spans.resize(knots, all.clone());
+        let enclosing = |spans: &[Range<usize>], before: Option<usize>, after: usize| {
+            let first = before.map_or(0, |knot| spans[knot].start);
+            first..spans.get(after).unwrap_or(&all).end
+        };
+        let mut stride = knots.next_power_of_two();
         while stride > 0 {
-            for position in (stride - 1..wanted.len()).step_by(2 * stride) {
-                let first = if position < stride { 0 } else { spans[position - stride].start };
-                let last = spans.get(position + stride).unwrap_or(&all).end;
-                if stride == 1 {
-                    put(position, self.least(wanted[position], first..last));
-                } else {
-                    let (least, span) = self.least_of(wanted[position], first..last);
-                    spans[position] = span;
-                    put(position, least);
-                }
+            for knot in (stride - 1..knots).step_by(2 * stride) {
+                let range = enclosing(spans, knot.checked_sub(stride), knot + stride);
+                let position = knot * GROUP + GROUP - 1;
+                let (least, span) = self.least_of(wanted[position], range);
+                spans[knot] = span;
+                put(position, least);
             }
             stride /= 2;
+        }
+        for (knot, group) in wanted.chunks(GROUP).enumerate() {
+            let range = enclosing(spans, knot.checked_sub(1), knot);
+            for (position, &at) in group.iter().take(GROUP - 1).enumerate() {
+                put(knot * GROUP + position, self.least(at, range.clone()));
+            }
         }
     }
 
