@@ -80,9 +80,8 @@ fn run_starts<L: Label>(prediction: &[L], reference: &[L]) -> u64 {
 /// Packs bytes of 0 or 1 into bits.
 fn gather(flags: &[u8; CHUNK]) -> u64 {
     let bytes = flags.as_chunks::<8>().0.iter().enumerate();
-    bytes.fold(0, |word, (byte, &flags)| {
-        word | gather_bits(u64::from_le_bytes(flags)) << (8 * byte)
-    })
+    bytes
+        .fold(0, |word, (byte, &flags)| word | gather_bits(u64::from_le_bytes(flags)) << (8 * byte))
 }
 
 /// Packs eight bytes of 0 or 1 into eight bits.

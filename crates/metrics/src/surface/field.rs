@@ -22,6 +22,7 @@ use rayon::prelude::*;
 use super::bits::{count, for_each_bit, ranks};
 use super::border::Border;
 use super::profile::{LANES, Profile, Scratch, moves_forward, smaller};
+use super::row::{Row, first_column, last_column};
 
 /// Blocks of [`LANES`] columns in a word.
 const BLOCKS: usize = 64 / LANES;
@@ -34,8 +35,10 @@ pub(super) struct Field<'a> {
     slices: Vec<usize>,
     /// Rows that hold a voxel, for each of `slices`.
     rows: Vec<Vec<usize>>,
-    /// Squared lengths of whole steps along `[D, H, W]`.
-    steps_squared: [Vec<f64>; 3],
+    /// Squared lengths of whole steps along `[D, H]`.
+    steps_squared: [Vec<f64>; 2],
+    /// Length of a step along `W`.
+    column_length: f64,
     /// Whether the best place along `[D, H]` is known to move forward.
     moves_forward: [bool; 2],
 }
@@ -54,21 +57,25 @@ impl<'a> Field<'a> {
                 rows.push(in_slice);
             }
         }
-        let steps_squared = [depth, height, words * 64];
-        let steps_squared = [0, 1, 2].map(|axis| {
-            let length = |steps: usize| steps as f64 * spacing[axis];
-            (0..steps_squared[axis]).map(|steps| length(steps) * length(steps)).collect()
-        });
-        let longest = [0, 1, 2].map(|axis: usize| {
-            let squared: &Vec<f64> = &steps_squared[axis];
-            squared.last().copied().unwrap_or(0.0)
-        });
-        let in_slice = longest[2] + longest[1];
-        let moves_forward = [
-            moves_forward(in_slice + longest[0], spacing[0]),
-            moves_forward(in_slice, spacing[1]),
-        ];
-        Self { target, slices, rows, steps_squared, moves_forward }
+        let squared = |steps: usize, axis: usize| {
+            let length = steps as f64 * spacing[axis];
+            length * length
+        };
+        let in_slice = squared(words * 64, 2) + squared(height, 1);
+        Self {
+            target,
+            slices,
+            rows,
+            steps_squared: [
+                (0..depth).map(|steps| squared(steps, 0)).collect(),
+                (0..height).map(|steps| squared(steps, 1)).collect(),
+            ],
+            column_length: spacing[2],
+            moves_forward: [
+                moves_forward(in_slice + squared(depth, 0), spacing[0]),
+                moves_forward(in_slice, spacing[1]),
+            ],
+        }
     }
 
     /// Returns how many voxels the second pass visits at most: the slices of the target in full.
@@ -90,9 +97,13 @@ impl<'a> Field<'a> {
         let spare = Mutex::new(Vec::new());
         (0..self.target.shape[2]).into_par_iter().for_each(|word| {
             let queries = &Queries::new(queries, self.target.shape, word);
+            if queries.rows.is_empty() {
+                return;
+            }
+            let rows = &self.rows_from(word);
             let search = |block| {
                 let mut scratch = locked(&spare).pop().unwrap_or_default();
-                let search = Search { field: self, queries, block, scratch: &mut scratch };
+                let search = Search { field: self, rows, queries, block, scratch: &mut scratch };
                 let found = vectors.dispatch(search);
                 locked(&spare).push(scratch);
                 found
@@ -131,34 +142,20 @@ impl<'a> Field<'a> {
         }
     }
 
-    /// Returns `A` of one row of the target, given by its words, for the block of columns that
-    /// starts at `first`.
-    fn first_pass(&self, row: &[u64], first: usize) -> [f64; LANES] {
-        let byte = row[first / 64] >> (first % 64) & 0xff;
-        let before = last_column(row, first);
-        let after = first_column(row, first + LANES);
-        let mut steps = [usize::MAX; LANES];
-        let mut nearest = before;
-        for (lane, steps) in steps.iter_mut().enumerate() {
-            if byte >> lane & 1 != 0 {
-                nearest = Some(first + lane);
-            }
-            *steps = nearest.map_or(usize::MAX, |column| first + lane - column);
-        }
-        nearest = after;
-        for (lane, steps) in steps.iter_mut().enumerate().rev() {
-            if byte >> lane & 1 != 0 {
-                nearest = Some(first + lane);
-            }
-            *steps = nearest.map_or(*steps, |column| (*steps).min(column - first - lane));
-        }
-        steps.map(|steps| self.steps_squared[2][steps])
+    /// Returns the rows of the target, slice by slice, as a word of columns sees them.
+    fn rows_from(&self, word: usize) -> Vec<Row> {
+        let [_, height, words] = self.target.shape;
+        let rows = self.slices.iter().zip(&self.rows);
+        let rows = rows.flat_map(|(d, rows)| rows.iter().map(move |h| (d * height + h) * words));
+        rows.map(|start| Row::new(&self.target.bits[start..][..words], word)).collect()
     }
 }
 
 /// A search for the queries in a block of columns.
 struct Search<'a> {
     field: &'a Field<'a>,
+    /// [`Field::rows_from`] the queries' word.
+    rows: &'a [Row],
     queries: &'a Queries,
     /// Which block of the queries' word.
     block: usize,
@@ -184,20 +181,18 @@ impl Search<'_> {
     /// Fills the scratch's columns with `B` of the rows `wanted`.
     #[inline(always)]
     fn second_pass(&mut self, wanted: &[usize]) {
-        let Field { target, slices, rows, .. } = self.field;
-        let [_, height, words] = target.shape;
-        let first = self.queries.word * 64 + self.block * LANES;
+        let Field { slices, column_length, .. } = self.field;
         let Scratch { squared, columns, spans, .. } = self.scratch;
+        let mut rest = self.rows;
         // All of it is written below.
         columns.resize(wanted.len() * slices.len(), [0.0; LANES]);
-        for (slice, (&d, rows)) in slices.iter().zip(rows).enumerate() {
+        for (slice, places) in self.field.rows.iter().enumerate() {
+            let (rows, after) = rest.split_at(places.len());
+            rest = after;
             squared.clear();
-            squared.extend(rows.iter().map(|h| {
-                let row = &target.bits[(d * height + h) * words..][..words];
-                self.field.first_pass(row, first)
-            }));
+            squared.extend(rows.iter().map(|row| row.squared(self.block, *column_length)));
             let profile = Profile {
-                places: rows,
+                places,
                 squared,
                 steps_squared: &self.field.steps_squared[1],
                 moves_forward: self.field.moves_forward[1],
@@ -321,27 +316,6 @@ fn outwards(start: usize, count: usize) -> impl Iterator<Item = usize> {
     let steps = 1..count;
     let sides = steps.flat_map(move |step| [start.checked_sub(step), Some(start + step)]);
     std::iter::once(start).chain(sides.flatten().filter(move |&position| position < count))
-}
-
-/// Returns the last column before `end` whose bit is set.
-fn last_column(row: &[u64], end: usize) -> Option<usize> {
-    let in_word = row.get(end / 64).map_or(0, |word| word & ((1 << (end % 64)) - 1));
-    if in_word != 0 {
-        return Some(end / 64 * 64 + in_word.ilog2() as usize);
-    }
-    let at = row[..end / 64].iter().rposition(|&word| word != 0)?;
-    Some(at * 64 + row[at].ilog2() as usize)
-}
-
-/// Returns the first column from `start` on whose bit is set.
-fn first_column(row: &[u64], start: usize) -> Option<usize> {
-    let in_word = row.get(start / 64)? & u64::MAX << (start % 64);
-    if in_word != 0 {
-        return Some(start / 64 * 64 + in_word.trailing_zeros() as usize);
-    }
-    let rest = &row[start / 64 + 1..];
-    let at = rest.iter().position(|&word| word != 0)?;
-    Some((start / 64 + 1 + at) * 64 + rest[at].trailing_zeros() as usize)
 }
 
 /// Returns `((dw·sw)² + (dh·sh)²) + (dd·sd)²` for whole steps `[dd, dh, dw]`.

@@ -23,6 +23,7 @@ mod planes;
 mod profile;
 #[cfg(test)]
 mod reference;
+mod row;
 mod statistics;
 #[cfg(test)]
 mod tests;

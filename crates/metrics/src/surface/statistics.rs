@@ -26,7 +26,8 @@ impl Statistics {
         let sides: [&[f64]; 2] =
             [&distances.prediction_to_reference_mm, &distances.reference_to_prediction_mm];
         let [prediction, reference] = sides.map(|side| side.len() as f64);
-        let totals: Vec<_> = sides.par_iter().map(|side| SideTotals::of(side, tolerances_mm)).collect();
+        let totals: Vec<_> =
+            sides.par_iter().map(|side| SideTotals::of(side, tolerances_mm)).collect();
         let [sum_prediction, sum_reference] = [0, 1].map(|side: usize| totals[side].sum);
         let largest = totals[0].largest.max(totals[1].largest);
 
