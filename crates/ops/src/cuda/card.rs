@@ -1,23 +1,32 @@
 //! Runs a [`Program`] on an NVIDIA card.
 
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use candle_core::backend::{BackendDevice as _, BackendStorage as _};
 use candle_core::cuda_backend::{
-    CudaDevice, WrapErr as _,
+    CudaDType as _, CudaDevice, CudaStorage, WrapErr as _,
     cudarc::{
-        driver::{CudaSlice, CudaView, LaunchArgs, LaunchConfig, PushKernelArg as _},
+        driver::{
+            CudaSlice, CudaView, CudaViewMut, DevicePtr as _, DevicePtrMut as _, LaunchArgs,
+            LaunchConfig, PushKernelArg as _,
+        },
         nvrtc,
     },
 };
-use candle_core::{Error, Result};
+use candle_core::op::BackpropOp;
+use candle_core::{
+    CpuStorage, DType, Device, Error, InplaceOp1, Layout, Result, Shape, Storage, Tensor, Var, bail,
+};
 
 use super::program::{Argument, Buffer, Launch, Program, Source};
 
 /// Returns the program's [`Buffer::Output`] and [`Buffer::Zeros`], in order.
 ///
-/// Everything is put on the device's stream; the host waits for nothing. The first use of a source
-/// compiles it, for every card at once, and the first use on a card translates it for that card.
+/// `inputs` and `updated` are its [`Buffer::Input`] and [`Buffer::Updated`], in order. Everything is
+/// put on the device's stream; the host waits for nothing. The first use of a source compiles it, for
+/// every card at once, and the first use on a card translates it for that card.
 ///
 /// # Errors
 ///
@@ -25,7 +34,7 @@ use super::program::{Argument, Buffer, Launch, Program, Source};
 ///
 /// # Panics
 ///
-/// If there are fewer inputs than [`Buffer::Input`]s.
+/// If there are fewer tensors than the program's buffers want.
 ///
 /// # Safety
 ///
@@ -35,12 +44,14 @@ pub unsafe fn run(
     device: &CudaDevice,
     program: &Program,
     inputs: &[CudaView<'_, f32>],
+    updated: Vec<CudaViewMut<'_, f32>>,
 ) -> Result<Vec<CudaSlice<f32>>> {
-    let mut inputs = inputs.iter();
+    let mut tensors = Tensors { inputs: inputs.iter(), updated: updated.into_iter() };
     let mut memory = Vec::with_capacity(program.buffers.len());
     for buffer in &program.buffers {
         // SAFETY: what the kernels leave unwritten, they do not promise; see above.
-        memory.push(unsafe { place(device, buffer, &mut inputs)? });
+        let placed = unsafe { place(device, buffer, &mut tensors, &mut memory)? };
+        memory.push(placed);
     }
     for launch in &program.launches {
         // SAFETY: the caller vouches for kernels and arguments.
@@ -55,11 +66,206 @@ pub unsafe fn run(
         .collect())
 }
 
+/// Returns the only output of a program that an operation's forward function runs on its arguments.
+///
+/// # Errors
+///
+/// Those of [`run`] and [`elements`].
+///
+/// # Panics
+///
+/// Those of [`run`], and if the program has no output.
+///
+/// # Safety
+///
+/// As [`run`].
+pub unsafe fn apply<const N: usize>(
+    op: &str,
+    program: &Program,
+    inputs: [(&CudaStorage, &Layout); N],
+) -> Result<CudaStorage> {
+    let device = inputs[0].0.device();
+    let views = inputs.into_iter().map(|input| elements(op, input)).collect::<Result<Vec<_>>>()?;
+    // SAFETY: the caller vouches for the kernels.
+    let outputs = unsafe { run(device, program, &views, Vec::new())? };
+    let output = outputs.into_iter().next().expect("the program has an output");
+    Ok(CudaStorage::wrap_cuda_slice(output, device.clone()))
+}
+
+/// Returns the outputs of a program as tensors of the given shapes, without a graph.
+///
+/// # Errors
+///
+/// Those of [`run`] and [`elements`], and if the tensors do not all lie on one card.
+///
+/// # Panics
+///
+/// Those of [`run`], and if the program has fewer outputs.
+///
+/// # Safety
+///
+/// As [`run`].
+pub unsafe fn tensors<const N: usize>(
+    op: &str,
+    program: &Program,
+    inputs: &[&Tensor],
+    shapes: [&Shape; N],
+) -> Result<[Tensor; N]> {
+    let guards: Vec<_> = inputs.iter().map(|input| input.storage_and_layout()).collect();
+    let mut views = Vec::with_capacity(inputs.len());
+    let mut devices = Vec::with_capacity(inputs.len());
+    for (storage, layout) in &guards {
+        let Storage::Cuda(storage) = &**storage else {
+            bail!("{op}: got tensors on several devices, expected all on one card");
+        };
+        views.push(elements(op, (storage, layout))?);
+        devices.push(storage.device());
+    }
+    let Some(&device) = devices.first() else { bail!("{op}: got no tensor") };
+    if devices.iter().any(|other| !other.same_device(device)) {
+        bail!("{op}: got tensors on several cards, expected all on one");
+    }
+    // SAFETY: the caller vouches for the kernels.
+    let mut outputs = unsafe { run(device, program, &views, Vec::new())? }.into_iter();
+    Ok(shapes.map(|shape| {
+        let output = outputs.next().expect("the program has an output for each shape");
+        let storage = Storage::Cuda(CudaStorage::wrap_cuda_slice(output, device.clone()));
+        Tensor::from_storage(storage, shape, BackpropOp::none(), false)
+    }))
+}
+
+/// Runs a program that changes variables in place: its [`Buffer::Updated`], in order.
+///
+/// # Errors
+///
+/// Those of [`run`] and [`elements`], if a variable is a view, or if something lies elsewhere than
+/// on the first variable's card.
+///
+/// # Panics
+///
+/// Those of [`run`].
+///
+/// # Safety
+///
+/// As [`run`]. No two variables may share their storage, nor one with an input: the call would wait
+/// for itself.
+pub unsafe fn update(
+    op: &'static str,
+    program: &Program,
+    inputs: &[&Tensor],
+    updated: &[&Var],
+) -> Result<()> {
+    let Some(Device::Cuda(device)) = updated.first().map(|var| var.device()) else {
+        bail!("{op}: got no variable on a card");
+    };
+    let guards: Vec<_> = inputs.iter().map(|input| input.storage_and_layout()).collect();
+    let mut views = Vec::with_capacity(inputs.len());
+    for (storage, layout) in &guards {
+        let Storage::Cuda(storage) = &**storage else {
+            bail!("{op}: got tensors on several devices, expected all on one card");
+        };
+        views.push(elements(op, (storage, layout))?);
+    }
+    lend(op, updated, Vec::new(), &mut |updated| {
+        // SAFETY: the caller vouches for the kernels.
+        unsafe { run(device, program, &views, updated) }.map(drop)
+    })
+}
+
+/// Locks the variables one inside the other, so that one program can change them all.
+fn lend(
+    op: &'static str,
+    vars: &[&Var],
+    views: Vec<CudaViewMut<'_, f32>>,
+    run: &mut dyn FnMut(Vec<CudaViewMut<'_, f32>>) -> Result<()>,
+) -> Result<()> {
+    let Some((first, rest)) = vars.split_first() else {
+        return run(views);
+    };
+    let mut views = Some(views);
+    let next = |storage: &mut CudaStorage, layout: &Layout| {
+        let length = layout.shape().elem_count();
+        if layout.start_offset() != 0 || !layout.is_contiguous() {
+            bail!("{op}: got a variable that is a view, expected one with its own storage");
+        }
+        let mut views = views.take().expect("an operation runs once");
+        views.push(f32::as_cuda_slice_mut(storage)?.slice_mut(..length));
+        lend(op, rest, views, &mut *run)
+    };
+    first.inplace_op1(&Lend { op, run: RefCell::new(next) })
+}
+
+/// Lends the storage of a variable to a function for the time of one in-place operation.
+struct Lend<F> {
+    op: &'static str,
+    run: RefCell<F>,
+}
+
+impl<F: FnMut(&mut CudaStorage, &Layout) -> Result<()>> InplaceOp1 for Lend<F> {
+    fn name(&self) -> &'static str {
+        self.op
+    }
+
+    fn cpu_fwd(&self, _: &mut CpuStorage, _: &Layout) -> Result<()> {
+        bail!("{}: got variables on several devices, expected all on one card", self.op)
+    }
+
+    fn cuda_fwd(&self, storage: &mut CudaStorage, layout: &Layout) -> Result<()> {
+        (self.run.borrow_mut())(storage, layout)
+    }
+}
+
+/// Returns the elements of a contiguous argument of `op` in the card's memory.
+///
+/// # Errors
+///
+/// If they are not `f32`, or not contiguous.
+pub fn elements<'a>(
+    op: &str,
+    (storage, layout): (&'a CudaStorage, &Layout),
+) -> Result<CudaView<'a, f32>> {
+    if storage.dtype() != DType::F32 {
+        bail!(
+            "{op}: got elements of type {:?}, expected F32 on a card; convert them with `to_dtype`, \
+             or move them to the CPU for F64",
+            storage.dtype()
+        );
+    }
+    let Some((start, end)) = layout.contiguous_offsets() else {
+        bail!("{op}: expected a contiguous tensor, got strides {:?}", layout.stride());
+    };
+    Ok(storage.as_cuda_slice::<f32>()?.slice(start..end))
+}
+
+/// The caller's tensors that no buffer has taken yet.
+struct Tensors<'a, I> {
+    inputs: I,
+    updated: std::vec::IntoIter<CudaViewMut<'a, f32>>,
+}
+
 /// A buffer in the card's memory.
 enum Memory<'a> {
     Input(&'a CudaView<'a, f32>),
+    Updated(CudaViewMut<'a, f32>),
     Floats(CudaSlice<f32>),
     Ints(CudaSlice<i32>),
+    Bytes(CudaSlice<u8>),
+    Addresses(CudaSlice<u64>),
+}
+
+impl Memory<'_> {
+    /// Where it begins. Everything runs on one stream, so the address need not be guarded.
+    fn address(&mut self, device: &CudaDevice) -> u64 {
+        let stream = &device.cuda_stream();
+        match self {
+            Self::Input(view) => view.device_ptr(stream).0,
+            Self::Updated(view) => view.device_ptr_mut(stream).0,
+            Self::Floats(slice) => slice.device_ptr_mut(stream).0,
+            Self::Ints(slice) => slice.device_ptr_mut(stream).0,
+            Self::Bytes(slice) => slice.device_ptr_mut(stream).0,
+            Self::Addresses(slice) => slice.device_ptr_mut(stream).0,
+        }
+    }
 }
 
 /// # Safety
@@ -68,17 +274,30 @@ enum Memory<'a> {
 unsafe fn place<'a>(
     device: &CudaDevice,
     buffer: &Buffer,
-    inputs: &mut impl Iterator<Item = &'a CudaView<'a, f32>>,
+    tensors: &mut Tensors<'a, impl Iterator<Item = &'a CudaView<'a, f32>>>,
+    earlier: &mut [Memory<'_>],
 ) -> Result<Memory<'a>> {
     let stream = device.cuda_stream();
     // The driver knows no empty allocation.
     let some = |length: usize| length.max(1);
     Ok(match buffer {
-        Buffer::Input => Memory::Input(inputs.next().expect("an input for every `Buffer::Input`")),
+        Buffer::Input => {
+            Memory::Input(tensors.inputs.next().expect("a tensor for every `Buffer::Input`"))
+        }
+        Buffer::Updated => {
+            Memory::Updated(tensors.updated.next().expect("a tensor for every `Buffer::Updated`"))
+        }
         Buffer::Ints(values) if values.is_empty() => Memory::Ints(stream.alloc_zeros(1).w()?),
         Buffer::Ints(values) => Memory::Ints(stream.clone_htod(values).w()?),
         Buffer::Floats(values) if values.is_empty() => Memory::Floats(stream.alloc_zeros(1).w()?),
         Buffer::Floats(values) => Memory::Floats(stream.clone_htod(values).w()?),
+        Buffer::Bytes(values) if values.is_empty() => Memory::Bytes(stream.alloc_zeros(1).w()?),
+        Buffer::Bytes(values) => Memory::Bytes(stream.clone_htod(values).w()?),
+        Buffer::Addresses(of) if of.is_empty() => Memory::Addresses(stream.alloc_zeros(1).w()?),
+        Buffer::Addresses(of) => {
+            let of: Vec<u64> = of.iter().map(|&other| earlier[other].address(device)).collect();
+            Memory::Addresses(stream.clone_htod(&of).w()?)
+        }
         Buffer::Scratch(length) | Buffer::Output(length) => {
             // SAFETY: the caller promises that a launch writes it before anything reads it.
             Memory::Floats(unsafe { stream.alloc(some(*length)) }.w()?)
@@ -106,6 +325,12 @@ unsafe fn put_on_stream(
             Argument::Int(value) => {
                 builder.arg(value);
             }
+            Argument::Float(value) => {
+                builder.arg(value);
+            }
+            Argument::Long(value) => {
+                builder.arg(value);
+            }
             Argument::Read(buffer) | Argument::Write(buffer) => {
                 let memory = free[*buffer].take().expect("a buffer stands in a launch once");
                 hand_over(&mut builder, memory, matches!(argument, Argument::Write(_)))?;
@@ -131,10 +356,16 @@ fn hand_over<'a>(
     match (memory, writes) {
         (Memory::Input(_), true) => return Err(Error::msg("a kernel may not write to an input")),
         (Memory::Input(view), false) => builder.arg(*view),
+        (Memory::Updated(view), _) => builder.arg(view),
         (Memory::Floats(slice), true) => builder.arg(slice),
         (Memory::Floats(slice), false) => builder.arg(&*slice),
-        (Memory::Ints(slice), true) => builder.arg(slice),
+        // Tables go up with the program, and no kernel has a reason to change one.
+        (Memory::Ints(_) | Memory::Bytes(_) | Memory::Addresses(_), true) => {
+            return Err(Error::msg("a kernel may not write to a table"));
+        }
         (Memory::Ints(slice), false) => builder.arg(&*slice),
+        (Memory::Bytes(slice), false) => builder.arg(&*slice),
+        (Memory::Addresses(slice), false) => builder.arg(&*slice),
     };
     Ok(())
 }
