@@ -1,12 +1,13 @@
 //! Runs a [`Program`] on an NVIDIA card.
 
-use std::cell::RefCell;
+mod tensors;
+mod update;
+
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use candle_core::backend::{BackendDevice as _, BackendStorage as _};
 use candle_core::cuda_backend::{
-    CudaDType as _, CudaDevice, CudaStorage, WrapErr as _,
+    CudaDevice, WrapErr as _,
     cudarc::{
         driver::{
             CudaSlice, CudaView, CudaViewMut, DevicePtr as _, DevicePtrMut as _, LaunchArgs,
@@ -15,12 +16,11 @@ use candle_core::cuda_backend::{
         nvrtc,
     },
 };
-use candle_core::op::BackpropOp;
-use candle_core::{
-    CpuStorage, DType, Device, Error, InplaceOp1, Layout, Result, Shape, Storage, Tensor, Var, bail,
-};
+use candle_core::{Error, Result};
 
 use super::program::{Argument, Buffer, Launch, Program, Source};
+pub use tensors::{apply, elements, tensors};
+pub use update::update;
 
 /// Returns the program's [`Buffer::Output`] and [`Buffer::Zeros`], in order.
 ///
@@ -64,177 +64,6 @@ pub unsafe fn run(
             _ => None,
         })
         .collect())
-}
-
-/// Returns the only output of a program that an operation's forward function runs on its arguments.
-///
-/// # Errors
-///
-/// Those of [`run`] and [`elements`].
-///
-/// # Panics
-///
-/// Those of [`run`], and if the program has no output.
-///
-/// # Safety
-///
-/// As [`run`].
-pub unsafe fn apply<const N: usize>(
-    op: &str,
-    program: &Program,
-    inputs: [(&CudaStorage, &Layout); N],
-) -> Result<CudaStorage> {
-    let device = inputs[0].0.device();
-    let views = inputs.into_iter().map(|input| elements(op, input)).collect::<Result<Vec<_>>>()?;
-    // SAFETY: the caller vouches for the kernels.
-    let outputs = unsafe { run(device, program, &views, Vec::new())? };
-    let output = outputs.into_iter().next().expect("the program has an output");
-    Ok(CudaStorage::wrap_cuda_slice(output, device.clone()))
-}
-
-/// Returns the outputs of a program as tensors of the given shapes, without a graph.
-///
-/// # Errors
-///
-/// Those of [`run`] and [`elements`], and if the tensors do not all lie on one card.
-///
-/// # Panics
-///
-/// Those of [`run`], and if the program has fewer outputs.
-///
-/// # Safety
-///
-/// As [`run`].
-pub unsafe fn tensors<const N: usize>(
-    op: &str,
-    program: &Program,
-    inputs: &[&Tensor],
-    shapes: [&Shape; N],
-) -> Result<[Tensor; N]> {
-    let guards: Vec<_> = inputs.iter().map(|input| input.storage_and_layout()).collect();
-    let mut views = Vec::with_capacity(inputs.len());
-    let mut devices = Vec::with_capacity(inputs.len());
-    for (storage, layout) in &guards {
-        let Storage::Cuda(storage) = &**storage else {
-            bail!("{op}: got tensors on several devices, expected all on one card");
-        };
-        views.push(elements(op, (storage, layout))?);
-        devices.push(storage.device());
-    }
-    let Some(&device) = devices.first() else { bail!("{op}: got no tensor") };
-    if devices.iter().any(|other| !other.same_device(device)) {
-        bail!("{op}: got tensors on several cards, expected all on one");
-    }
-    // SAFETY: the caller vouches for the kernels.
-    let mut outputs = unsafe { run(device, program, &views, Vec::new())? }.into_iter();
-    Ok(shapes.map(|shape| {
-        let output = outputs.next().expect("the program has an output for each shape");
-        let storage = Storage::Cuda(CudaStorage::wrap_cuda_slice(output, device.clone()));
-        Tensor::from_storage(storage, shape, BackpropOp::none(), false)
-    }))
-}
-
-/// Runs a program that changes variables in place: its [`Buffer::Updated`], in order.
-///
-/// # Errors
-///
-/// Those of [`run`] and [`elements`], if a variable is a view, or if something lies elsewhere than
-/// on the first variable's card.
-///
-/// # Panics
-///
-/// Those of [`run`].
-///
-/// # Safety
-///
-/// As [`run`]. No two variables may share their storage, nor one with an input: the call would wait
-/// for itself.
-pub unsafe fn update(
-    op: &'static str,
-    program: &Program,
-    inputs: &[&Tensor],
-    updated: &[&Var],
-) -> Result<()> {
-    let Some(Device::Cuda(device)) = updated.first().map(|var| var.device()) else {
-        bail!("{op}: got no variable on a card");
-    };
-    let guards: Vec<_> = inputs.iter().map(|input| input.storage_and_layout()).collect();
-    let mut views = Vec::with_capacity(inputs.len());
-    for (storage, layout) in &guards {
-        let Storage::Cuda(storage) = &**storage else {
-            bail!("{op}: got tensors on several devices, expected all on one card");
-        };
-        views.push(elements(op, (storage, layout))?);
-    }
-    lend(op, updated, Vec::new(), &mut |updated| {
-        // SAFETY: the caller vouches for the kernels.
-        unsafe { run(device, program, &views, updated) }.map(drop)
-    })
-}
-
-/// Locks the variables one inside the other, so that one program can change them all.
-fn lend(
-    op: &'static str,
-    vars: &[&Var],
-    views: Vec<CudaViewMut<'_, f32>>,
-    run: &mut dyn FnMut(Vec<CudaViewMut<'_, f32>>) -> Result<()>,
-) -> Result<()> {
-    let Some((first, rest)) = vars.split_first() else {
-        return run(views);
-    };
-    let mut views = Some(views);
-    let next = |storage: &mut CudaStorage, layout: &Layout| {
-        let length = layout.shape().elem_count();
-        if layout.start_offset() != 0 || !layout.is_contiguous() {
-            bail!("{op}: got a variable that is a view, expected one with its own storage");
-        }
-        let mut views = views.take().expect("an operation runs once");
-        views.push(f32::as_cuda_slice_mut(storage)?.slice_mut(..length));
-        lend(op, rest, views, &mut *run)
-    };
-    first.inplace_op1(&Lend { op, run: RefCell::new(next) })
-}
-
-/// Lends the storage of a variable to a function for the time of one in-place operation.
-struct Lend<F> {
-    op: &'static str,
-    run: RefCell<F>,
-}
-
-impl<F: FnMut(&mut CudaStorage, &Layout) -> Result<()>> InplaceOp1 for Lend<F> {
-    fn name(&self) -> &'static str {
-        self.op
-    }
-
-    fn cpu_fwd(&self, _: &mut CpuStorage, _: &Layout) -> Result<()> {
-        bail!("{}: got variables on several devices, expected all on one card", self.op)
-    }
-
-    fn cuda_fwd(&self, storage: &mut CudaStorage, layout: &Layout) -> Result<()> {
-        (self.run.borrow_mut())(storage, layout)
-    }
-}
-
-/// Returns the elements of a contiguous argument of `op` in the card's memory.
-///
-/// # Errors
-///
-/// If they are not `f32`, or not contiguous.
-pub fn elements<'a>(
-    op: &str,
-    (storage, layout): (&'a CudaStorage, &Layout),
-) -> Result<CudaView<'a, f32>> {
-    if storage.dtype() != DType::F32 {
-        bail!(
-            "{op}: got elements of type {:?}, expected F32 on a card; convert them with `to_dtype`, \
-             or move them to the CPU for F64",
-            storage.dtype()
-        );
-    }
-    let Some((start, end)) = layout.contiguous_offsets() else {
-        bail!("{op}: expected a contiguous tensor, got strides {:?}", layout.stride());
-    };
-    Ok(storage.as_cuda_slice::<f32>()?.slice(start..end))
 }
 
 /// The caller's tensors that no buffer has taken yet.
