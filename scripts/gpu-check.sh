@@ -4,9 +4,10 @@
 # Every kernel against the CPU, on the card and thread by thread on the CPU; then under compute-sanitizer
 # where the toolkit has it; then the clock, beside PyTorch where `PYTHON` (python3 if not given) has one that
 # sees the card. Building takes longest; BUILD_ONLY=1 does that alone, on a machine without a card too.
+# CUDNN=1 takes convolutions to cuDNN, in all precisions.
 set -eu
 cd "$(dirname "$0")/.."
-cuda='-p duomo-ops -p duomo-affinity --features duomo-ops/cuda,duomo-affinity/cuda'
+cuda="-p duomo-ops -p duomo-affinity --features duomo-ops/${CUDNN:+cudnn,duomo-ops/}cuda,duomo-affinity/cuda"
 tests=$(cargo test $cuda --lib --no-run 2>&1 | tee /dev/stderr | sed -n 's/.*Executable.*(\(.*\))$/\1/p')
 cargo build --release $cuda --example time_cuda --example time_kernels
 [ -z "${BUILD_ONLY:-}" ] || exit 0

@@ -8,6 +8,7 @@
 use std::time::Instant;
 
 use candle_core::{DType, Device, Result, Tensor, Var};
+use duomo_ops::cuda::{Precision, set_precision};
 use duomo_ops::{
     AdamOptions, AdamVariable, Conv2d, NormOptions, Padding, adam_update_all,
     batch_norm_leaky_relu_gradients_on_card, batch_norm_leaky_relu_on_card, conv2d,
@@ -23,7 +24,11 @@ const BATCH: usize = 16;
 fn main() -> Result<()> {
     let device = Device::new_cuda(0)?;
     let random = |shape: &[usize]| Tensor::randn(0f32, 1., shape, &device);
-    convolutions(&device, &random)?;
+    let all = [Precision::F32, Precision::Tf32, Precision::Bf16];
+    for &precision in &all[..if cfg!(feature = "cudnn") { 3 } else { 1 }] {
+        set_precision(precision);
+        convolutions(&device, &random, precision)?;
+    }
     for (channels, side) in [(16, 224), (512, 28)] {
         elementwise(&device, &random, channels, side)?;
     }
@@ -41,18 +46,18 @@ fn main() -> Result<()> {
 
 type Random<'a> = &'a dyn Fn(&[usize]) -> Result<Tensor>;
 
-fn convolutions(device: &Device, random: Random<'_>) -> Result<()> {
+fn convolutions(device: &Device, random: Random<'_>, precision: Precision) -> Result<()> {
     let options = Conv2d { padding: Padding::Zero, dilation: 1 };
     for (c, side) in [(16, 224), (64, 56), (256, 28), (512, 28)] {
         let (input, kernel) = (random(&[BATCH, side, side, c])?, random(&[c, 3, 3, c])?);
         let gradient = random(&[BATCH, side, side, c])?;
-        time(device, &format!("conv2d forward {c} {side}²"), || {
+        time(device, &format!("conv2d forward {c} {side}² {precision:?}"), || {
             conv2d(&input, &kernel, options).map(drop)
         })?;
-        time(device, &format!("conv2d by input {c} {side}²"), || {
+        time(device, &format!("conv2d by input {c} {side}² {precision:?}"), || {
             conv2d_input_gradient(&gradient, &kernel, options).map(drop)
         })?;
-        time(device, &format!("conv2d by kernel {c} {side}²"), || {
+        time(device, &format!("conv2d by kernel {c} {side}² {precision:?}"), || {
             conv2d_kernel_gradient(&gradient, &input, (3, 3), options).map(drop)
         })?;
     }

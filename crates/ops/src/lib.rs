@@ -10,6 +10,11 @@
 //! and partial sums are added in a fixed order. They differ in the last bits between processors with
 //! different vector units; the environment variable `DUOMO_VECTOR_UNIT` (`portable`, `avx2` or `avx512`)
 //! caps the unit. `DUOMO_CONV2D` (`direct` or `winograd`) prescribes the algorithm of 3×3 convolutions.
+//!
+//! With the feature `cuda` every operation but the transposed convolution also takes `f32` tensors on an
+//! NVIDIA card. Where a result would have to come back to the host, the card has a function of its own:
+//! `batch_norm_leaky_relu_on_card`, and `losses`, whose CPU twins are those of `duomo-model`. With the
+//! feature `cudnn` convolutions on a card are cuDNN's.
 
 mod adam;
 mod add_skip;

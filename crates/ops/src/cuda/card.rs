@@ -1,6 +1,8 @@
 //! Runs a [`Program`] on an NVIDIA card.
 
 mod tensors;
+#[cfg(test)]
+mod tests;
 mod update;
 
 use std::collections::HashMap;

@@ -30,11 +30,24 @@ pub fn runners() -> Vec<Runner> {
         skip("no C++ compiler; set CXX or install g++");
     }
     #[cfg(feature = "cuda")]
-    match super::machine::Machine::look().cards.len() {
-        0 => skip("no card"),
-        _ => runners.push(Runner::card()),
+    if let Some(candle_core::Device::Cuda(device)) = card() {
+        runners.push(Runner::Card(device));
     }
     runners
+}
+
+/// Returns the first card, and says so if there is none.
+///
+/// # Panics
+///
+/// If the driver shows a card but cannot use it.
+#[cfg(feature = "cuda")]
+pub fn card() -> Option<candle_core::Device> {
+    if super::machine::Machine::look().cards.is_empty() {
+        skip("this machine shows no card");
+        return None;
+    }
+    Some(candle_core::Device::new_cuda(0).expect("the driver shows a card"))
 }
 
 fn skip(why: &str) {
@@ -61,16 +74,6 @@ impl Runner {
                 assert!(bits(&first) == bits(&second), "{}: other bits", program.source.name);
                 first
             }
-        }
-    }
-
-    #[cfg(feature = "cuda")]
-    fn card() -> Self {
-        use candle_core::Device;
-
-        match Device::new_cuda(0).expect("the driver shows a card") {
-            Device::Cuda(device) => Self::Card(device),
-            _ => unreachable!("a CUDA device is one"),
         }
     }
 }

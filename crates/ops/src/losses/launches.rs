@@ -7,7 +7,7 @@ use crate::cuda::{
     Buffer, Launch, Program, Source,
 };
 
-const SOURCE: Source = Source {
+pub(super) const SOURCE: Source = Source {
     name: "losses",
     text: include_str!("losses.cu"),
     kernels: &[

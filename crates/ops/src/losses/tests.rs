@@ -4,6 +4,8 @@ use candle_core::{Device, Tensor};
 
 use super::{launches, reference};
 use crate::cuda::{
+    Argument::{self, Read, Write},
+    Buffer, Launch, Program,
     runners::runners,
     testing::{Numbers, assert_close},
 };
@@ -105,6 +107,21 @@ fn class_means_with_their_gradient_are_those_of_the_reference() {
             let gradient = runner.run(&program, &[&incoming.values, &means[0]]);
             assert_slopes(&what, &gradient[0], &slopes);
         }
+    }
+}
+
+#[test]
+fn more_blocks_than_threads_are_summed() {
+    let (blocks, numbers) = (600, 3);
+    let parts = Numbers::random((blocks, numbers), 1);
+    let mut program = Program::new(launches::SOURCE);
+    let [input, totals] = [Buffer::Input, Buffer::Output(numbers)].map(|b| program.buffer(b));
+    let arguments = vec![Write(totals), Read(input), Argument::count(blocks).unwrap()];
+    let (grid, threads) = ([numbers, 1, 1], Program::THREADS);
+    program.launch(Launch { kernel: "sum_of_blocks", grid, threads, arguments });
+    for runner in runners() {
+        let outputs = runner.run(&program, &[&parts.values]);
+        assert_close("sums", &outputs[0], &parts.wide.sum(0).unwrap(), 1e-6);
     }
 }
 
