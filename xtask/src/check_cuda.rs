@@ -16,7 +16,10 @@ const ARCHITECTURES: [&str; 2] = ["sm_80", "sm_90"];
 /// Crates with code behind the feature `cuda`; others only pass it on.
 const PACKAGES: [&str; 2] = ["duomo-ops", "duomo-affinity"];
 
-/// Lints every target with the feature `cuda`, behind a stand-in for `nvcc`.
+/// What is linted: everything behind `cuda`, and what only `cudnn` has.
+const FEATURES: &str = "duomo-ops/cudnn,duomo-affinity/cuda";
+
+/// Lints every target with [`FEATURES`], behind a stand-in for `nvcc`.
 ///
 /// Needs neither a card nor CUDA. What is built lies in a target folder of its own: the stand-in's
 /// kernels are empty and must not get into a program.
@@ -36,7 +39,7 @@ pub(crate) fn lint(root: &Path) -> Result<()> {
     // Only build scripts run, so nothing is worth optimising.
     let unoptimised = "profile.dev.package.\"*\".opt-level=0";
     command.args(["clippy", "--config", unoptimised]);
-    command.args(["--all-targets", "--features", "cuda", "--target-dir"]);
+    command.args(["--all-targets", "--features", FEATURES, "--target-dir"]);
     command.arg(target_folder(root).join("check-cuda"));
     command.args(PACKAGES.iter().flat_map(|package| ["--package", package]));
     command.args(["--", "-D", "warnings"]).current_dir(root).env("PATH", path);

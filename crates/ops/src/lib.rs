@@ -10,6 +10,11 @@
 //! and partial sums are added in a fixed order. They differ in the last bits between processors with
 //! different vector units; the environment variable `DUOMO_VECTOR_UNIT` (`portable`, `avx2` or `avx512`)
 //! caps the unit. `DUOMO_CONV2D` (`direct` or `winograd`) prescribes the algorithm of 3×3 convolutions.
+//!
+//! With the feature `cuda` every operation but the transposed convolution also takes `f32` tensors on an
+//! NVIDIA card. Where a result would have to come back to the host, the card has a function of its own:
+//! `batch_norm_leaky_relu_on_card`, and `losses`, whose CPU twins are those of `duomo-model`. With the
+//! feature `cudnn` convolutions on a card are cuDNN's.
 
 mod adam;
 mod add_skip;
@@ -17,6 +22,8 @@ mod conv2d;
 pub mod cuda;
 mod dropout;
 mod fill;
+#[cfg(any(feature = "cuda", test))]
+pub mod losses;
 mod max_pool2;
 mod memory;
 mod norm;
@@ -31,7 +38,7 @@ mod storage;
 mod testing;
 mod transposed_conv2d;
 
-pub use adam::{AdamOptions, adam_update};
+pub use adam::{AdamOptions, AdamVariable, adam_update, adam_update_all};
 pub use add_skip::add_skip;
 pub use conv2d::{Conv2d, Padding, conv2d, conv2d_input_gradient, conv2d_kernel_gradient};
 pub use dropout::dropout;
@@ -40,6 +47,10 @@ pub use memory::keep_freed_memory;
 pub use norm::{
     BatchStatistics, NormOptions, batch_norm_leaky_relu, batch_norm_leaky_relu_gradients,
     normalize_leaky_relu,
+};
+#[cfg(feature = "cuda")]
+pub use norm::{
+    CardStatistics, batch_norm_leaky_relu_gradients_on_card, batch_norm_leaky_relu_on_card,
 };
 pub use pixel_shuffle::{pixel_shuffle, pixel_unshuffle};
 pub use simd::vectorized;

@@ -41,6 +41,7 @@ const LAYERS: [Layer; 9] = [
         outside: &[
             "candle-core",
             "gemm",
+            "half",
             "libloading",
             "rand",
             "rand_chacha",

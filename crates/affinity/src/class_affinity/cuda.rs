@@ -4,15 +4,14 @@
 mod tests;
 
 use candle_core::{
-    CudaStorage, DType, Layout, Result, Shape, Storage, Tensor,
-    backend::BackendStorage as _,
-    bail,
-    cuda_backend::cudarc::driver::{CudaSlice, CudaView},
-    op::BackpropOp,
+    CudaStorage, Layout, Result, Shape, Storage, Tensor, backend::BackendStorage as _, bail,
+    cuda_backend::cudarc::driver::CudaSlice, op::BackpropOp,
 };
 use duomo_ops::cuda::card;
 
 use super::{ClassAffinity, launches};
+
+const NAME: &str = "class_affinity";
 
 /// What the backward pass needs of the forward pass, in the card's memory.
 pub(super) struct Kept {
@@ -29,12 +28,15 @@ pub(super) fn forward(
     (storage_k, layout_k): (&CudaStorage, &Layout),
 ) -> Result<(CudaStorage, Shape)> {
     let (m, n) = (layout_l.shape().dims4()?.3, layout_k.shape().dims4()?.3);
-    let inputs = [elements(storage_l, layout_l)?, elements(storage_k, layout_k)?];
+    let inputs = [
+        card::elements(NAME, (storage_l, layout_l))?,
+        card::elements(NAME, (storage_k, layout_k))?,
+    ];
     let device = storage_l.device();
     let program = launches::forward(&op.regions, [m, n])?;
     // SAFETY: the emulator runs these launches between guards, at every kind of border; the views
     // are the maps' elements, `[pixels, M]` and `[pixels, N]`, as `align` made them.
-    let mut outputs = unsafe { card::run(device, &program, &inputs)? }.into_iter();
+    let mut outputs = unsafe { card::run(device, &program, &inputs, Vec::new())? }.into_iter();
     let mut output = || outputs.next().expect("the program has an output for each");
     let affinity = output();
     let inverse_norms = [output(), output()];
@@ -61,7 +63,7 @@ pub(super) fn backward(
         let Storage::Cuda(storage) = &**storage else {
             bail!("class_affinity: maps and gradient lie on several devices, expected one card");
         };
-        views.push((storage, elements(storage, layout)?));
+        views.push((storage, card::elements(NAME, (storage, layout))?));
     }
     let device = views[0].0.device();
     let mut views = views.iter().map(|(_, view)| view.slice(..));
@@ -76,26 +78,11 @@ pub(super) fn backward(
     let program = launches::backward(&op.regions, channels, wanted)?;
     // SAFETY: as in `forward`; norms and cosines are those that the forward pass left, and candle
     // hands over a gradient of the affinity's shape.
-    let mut outputs = unsafe { card::run(device, &program, &inputs)? }.into_iter();
+    let mut outputs = unsafe { card::run(device, &program, &inputs, Vec::new())? }.into_iter();
     let mut tensor = |wanted: bool, like: &Tensor| {
         let values = wanted.then(|| outputs.next().expect("an output for each that is wanted"))?;
         let storage = Storage::Cuda(CudaStorage::wrap_cuda_slice(values, device.clone()));
         Some(Tensor::from_storage(storage, like.shape(), BackpropOp::none(), false))
     };
     Ok((tensor(wanted[0], features_l), tensor(wanted[1], features_k)))
-}
-
-/// The elements of a contiguous argument in the card's memory.
-fn elements<'a>(storage: &'a CudaStorage, layout: &Layout) -> Result<CudaView<'a, f32>> {
-    if storage.dtype() != DType::F32 {
-        bail!(
-            "class_affinity: features have type {:?}, expected F32 on a card; convert them with \
-             `to_dtype`, or move them to the CPU for F64",
-            storage.dtype()
-        );
-    }
-    let Some((start, end)) = layout.contiguous_offsets() else {
-        bail!("expected a contiguous tensor, got strides {:?}", layout.stride());
-    };
-    Ok(storage.as_cuda_slice::<f32>()?.slice(start..end))
 }

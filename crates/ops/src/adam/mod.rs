@@ -9,6 +9,10 @@
 //! `η` is the rate, `λ` the coupled weight decay, `t` the step, counted from 1.
 
 mod cpu;
+#[cfg(feature = "cuda")]
+mod cuda;
+#[cfg(any(feature = "cuda", test))]
+mod launches;
 #[cfg(test)]
 mod tests;
 
@@ -79,6 +83,48 @@ pub fn adam_update(
     step: u64,
     options: AdamOptions,
 ) -> Result<()> {
+    check(var, gradient, moments, step)?;
+    let constants = Constants::new(rate, l2, step, options);
+    let gradient = gradient.contiguous()?;
+    update(var, &gradient, moments, constants)
+}
+
+/// One variable of [`adam_update_all`].
+#[derive(Clone, Copy, Debug)]
+pub struct AdamVariable<'a> {
+    /// What is moved.
+    pub var: &'a Var,
+    /// Mean of the gradient and of its square, of the variable's shape.
+    pub moments: (&'a Var, &'a Var),
+    /// Of the variable's shape.
+    pub gradient: &'a Tensor,
+    /// Coupled weight decay.
+    pub l2: f64,
+}
+
+/// Moves many variables as [`adam_update`] does each: on a card in few launches, on the CPU one after another.
+///
+/// # Errors
+///
+/// Those of [`adam_update`], and if some of the variables lie on a card but not all on one.
+pub fn adam_update_all(
+    variables: &[AdamVariable<'_>],
+    rate: f64,
+    step: u64,
+    options: AdamOptions,
+) -> Result<()> {
+    #[cfg(feature = "cuda")]
+    if variables.first().is_some_and(|first| first.var.device().is_cuda()) {
+        return cuda::update_all(variables, rate, step, options);
+    }
+    for &AdamVariable { var, moments, gradient, l2 } in variables {
+        adam_update(var, gradient, moments, rate, l2, step, options)?;
+    }
+    Ok(())
+}
+
+/// Checks what [`adam_update`] asks of shapes, storages and the step.
+fn check(var: &Var, gradient: &Tensor, moments: (&Var, &Var), step: u64) -> Result<()> {
     let shapes = [var.dims(), gradient.dims(), moments.0.dims(), moments.1.dims()];
     if shapes.iter().any(|shape| *shape != shapes[0]) {
         bail!("adam_update: got shapes {shapes:?}, expected four equal ones");
@@ -90,15 +136,16 @@ pub fn adam_update(
     if step == 0 {
         bail!("adam_update: got step 0, expected steps counted from 1");
     }
-    let constants = Constants::new(rate, l2, step, options);
-    let gradient = gradient.contiguous()?;
-    update(var, &gradient, moments, constants)
+    Ok(())
 }
 
 /// Whether locking one tensor would lock the other.
 fn share_storage(one: &Tensor, other: &Tensor) -> bool {
-    let address = |tensor: &Tensor| std::ptr::from_ref(&*tensor.storage_and_layout().0).addr();
-    address(one) == address(other)
+    storage_address(one) == storage_address(other)
+}
+
+fn storage_address(tensor: &Tensor) -> usize {
+    std::ptr::from_ref(&*tensor.storage_and_layout().0).addr()
 }
 
 /// What Eq. (1) needs in one step.

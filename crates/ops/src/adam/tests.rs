@@ -1,6 +1,6 @@
 use candle_core::{DType, Device, Tensor, Var};
 
-use super::{AdamOptions, adam_update};
+use super::{AdamOptions, AdamVariable, adam_update, adam_update_all};
 use crate::testing::{random, relative_difference, values};
 
 const OPTIONS: AdamOptions = AdamOptions { beta1: 0.9, beta2: 0.999, epsilon: 1e-8 };
@@ -75,4 +75,31 @@ fn errors_on_mixed_element_types() {
     let [var, mean, square] = [1, 2, 3].map(|_| Var::zeros(3, DType::F32, &Device::Cpu).unwrap());
     let error = adam_update(&var, &random(3, 1), (&mean, &square), 0.1, 0.0, 1, OPTIONS);
     assert!(error.unwrap_err().to_string().contains("unexpected dtype"));
+}
+
+#[test]
+fn all_variables_at_once_move_as_each_alone() {
+    let shapes = [(3, 4), (1, 7)];
+    let vars = || shapes.map(|shape| Var::from_tensor(&random(shape, 1)).unwrap());
+    let zeros = || shapes.map(|shape| Var::zeros(shape, DType::F64, &Device::Cpu).unwrap());
+    let gradients = shapes.map(|shape| random(shape, 2));
+    let moved = |together: bool| {
+        let (vars, means, squares) = (vars(), zeros(), zeros());
+        let variables = [0, 1].map(|i| AdamVariable {
+            var: &vars[i],
+            moments: (&means[i], &squares[i]),
+            gradient: &gradients[i],
+            l2: 0.1 * i as f64,
+        });
+        if together {
+            adam_update_all(&variables, 0.1, 1, OPTIONS).unwrap();
+        } else {
+            for AdamVariable { var, moments, gradient, l2 } in variables {
+                adam_update(var, gradient, moments, 0.1, l2, 1, OPTIONS).unwrap();
+            }
+        }
+        vars.map(|var| values(&var))
+    };
+    assert_eq!(moved(true), moved(false));
+    assert_ne!(moved(true), vars().map(|var| values(&var)));
 }

@@ -33,7 +33,7 @@ const LEAST_PRODUCTS: usize = 16 * 32;
 const MOST_PRODUCTS_PER_PIXEL: usize = 5;
 
 /// What is computed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Pass {
     Forward,
     BackwardInput,

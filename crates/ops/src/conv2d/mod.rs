@@ -15,11 +15,17 @@
 mod border;
 mod choice;
 mod cpu;
+#[cfg(feature = "cuda")]
+mod cuda;
+#[cfg(feature = "cudnn")]
+mod cudnn;
 #[expect(
     clippy::inline_always,
     reason = "a call would cross the boundary of the vector unit's code"
 )]
 mod gram;
+#[cfg(any(feature = "cuda", test))]
+mod launches;
 #[expect(
     clippy::inline_always,
     reason = "a call would cross the boundary of the vector unit's code"
@@ -216,6 +222,17 @@ impl CustomOp2 for Forward {
         Ok((output, dims.output_shape()))
     }
 
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(
+        &self,
+        input: &candle_core::CudaStorage,
+        input_layout: &Layout,
+        kernel: &candle_core::CudaStorage,
+        kernel_layout: &Layout,
+    ) -> Result<(candle_core::CudaStorage, Shape)> {
+        cuda::forward(self, (input, input_layout), (kernel, kernel_layout))
+    }
+
     fn bwd(
         &self,
         input: &Tensor,
@@ -261,6 +278,17 @@ impl CustomOp2 for BackwardInput {
         )?;
         Ok((output, dims.input_shape()))
     }
+
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(
+        &self,
+        gradient: &candle_core::CudaStorage,
+        gradient_layout: &Layout,
+        kernel: &candle_core::CudaStorage,
+        kernel_layout: &Layout,
+    ) -> Result<(candle_core::CudaStorage, Shape)> {
+        cuda::backward_input(self, (gradient, gradient_layout), (kernel, kernel_layout))
+    }
 }
 
 /// The gradient of [`Forward`] with respect to its kernel of the given rows and columns.
@@ -292,6 +320,17 @@ impl CustomOp2 for BackwardKernel {
             |g, x| reference::backward_kernel(g, x, &dims),
         )?;
         Ok((output, dims.kernel_shape()))
+    }
+
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(
+        &self,
+        gradient: &candle_core::CudaStorage,
+        gradient_layout: &Layout,
+        input: &candle_core::CudaStorage,
+        input_layout: &Layout,
+    ) -> Result<(candle_core::CudaStorage, Shape)> {
+        cuda::backward_kernel(self, (gradient, gradient_layout), (input, input_layout))
     }
 }
 

@@ -1,23 +1,34 @@
 //! Runs a [`Program`] on an NVIDIA card.
 
+mod tensors;
+#[cfg(test)]
+mod tests;
+mod update;
+
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use candle_core::cuda_backend::{
     CudaDevice, WrapErr as _,
     cudarc::{
-        driver::{CudaSlice, CudaView, LaunchArgs, LaunchConfig, PushKernelArg as _},
+        driver::{
+            CudaSlice, CudaView, CudaViewMut, DevicePtr as _, DevicePtrMut as _, LaunchArgs,
+            LaunchConfig, PushKernelArg as _,
+        },
         nvrtc,
     },
 };
 use candle_core::{Error, Result};
 
 use super::program::{Argument, Buffer, Launch, Program, Source};
+pub use tensors::{apply, elements, tensors};
+pub use update::update;
 
 /// Returns the program's [`Buffer::Output`] and [`Buffer::Zeros`], in order.
 ///
-/// Everything is put on the device's stream; the host waits for nothing. The first use of a source
-/// compiles it, for every card at once, and the first use on a card translates it for that card.
+/// `inputs` and `updated` are its [`Buffer::Input`] and [`Buffer::Updated`], in order. Everything is
+/// put on the device's stream; the host waits for nothing. The first use of a source compiles it, for
+/// every card at once, and the first use on a card translates it for that card.
 ///
 /// # Errors
 ///
@@ -25,7 +36,7 @@ use super::program::{Argument, Buffer, Launch, Program, Source};
 ///
 /// # Panics
 ///
-/// If there are fewer inputs than [`Buffer::Input`]s.
+/// If there are fewer tensors than the program's buffers want.
 ///
 /// # Safety
 ///
@@ -35,12 +46,14 @@ pub unsafe fn run(
     device: &CudaDevice,
     program: &Program,
     inputs: &[CudaView<'_, f32>],
+    updated: Vec<CudaViewMut<'_, f32>>,
 ) -> Result<Vec<CudaSlice<f32>>> {
-    let mut inputs = inputs.iter();
+    let mut tensors = Tensors { inputs: inputs.iter(), updated: updated.into_iter() };
     let mut memory = Vec::with_capacity(program.buffers.len());
     for buffer in &program.buffers {
         // SAFETY: what the kernels leave unwritten, they do not promise; see above.
-        memory.push(unsafe { place(device, buffer, &mut inputs)? });
+        let placed = unsafe { place(device, buffer, &mut tensors, &mut memory)? };
+        memory.push(placed);
     }
     for launch in &program.launches {
         // SAFETY: the caller vouches for kernels and arguments.
@@ -55,11 +68,35 @@ pub unsafe fn run(
         .collect())
 }
 
+/// The caller's tensors that no buffer has taken yet.
+struct Tensors<'a, I> {
+    inputs: I,
+    updated: std::vec::IntoIter<CudaViewMut<'a, f32>>,
+}
+
 /// A buffer in the card's memory.
 enum Memory<'a> {
     Input(&'a CudaView<'a, f32>),
+    Updated(CudaViewMut<'a, f32>),
     Floats(CudaSlice<f32>),
     Ints(CudaSlice<i32>),
+    Bytes(CudaSlice<u8>),
+    Addresses(CudaSlice<u64>),
+}
+
+impl Memory<'_> {
+    /// Where it begins. Everything runs on one stream, so the address need not be guarded.
+    fn address(&mut self, device: &CudaDevice) -> u64 {
+        let stream = &device.cuda_stream();
+        match self {
+            Self::Input(view) => view.device_ptr(stream).0,
+            Self::Updated(view) => view.device_ptr_mut(stream).0,
+            Self::Floats(slice) => slice.device_ptr_mut(stream).0,
+            Self::Ints(slice) => slice.device_ptr_mut(stream).0,
+            Self::Bytes(slice) => slice.device_ptr_mut(stream).0,
+            Self::Addresses(slice) => slice.device_ptr_mut(stream).0,
+        }
+    }
 }
 
 /// # Safety
@@ -68,17 +105,30 @@ enum Memory<'a> {
 unsafe fn place<'a>(
     device: &CudaDevice,
     buffer: &Buffer,
-    inputs: &mut impl Iterator<Item = &'a CudaView<'a, f32>>,
+    tensors: &mut Tensors<'a, impl Iterator<Item = &'a CudaView<'a, f32>>>,
+    earlier: &mut [Memory<'_>],
 ) -> Result<Memory<'a>> {
     let stream = device.cuda_stream();
     // The driver knows no empty allocation.
     let some = |length: usize| length.max(1);
     Ok(match buffer {
-        Buffer::Input => Memory::Input(inputs.next().expect("an input for every `Buffer::Input`")),
+        Buffer::Input => {
+            Memory::Input(tensors.inputs.next().expect("a tensor for every `Buffer::Input`"))
+        }
+        Buffer::Updated => {
+            Memory::Updated(tensors.updated.next().expect("a tensor for every `Buffer::Updated`"))
+        }
         Buffer::Ints(values) if values.is_empty() => Memory::Ints(stream.alloc_zeros(1).w()?),
         Buffer::Ints(values) => Memory::Ints(stream.clone_htod(values).w()?),
         Buffer::Floats(values) if values.is_empty() => Memory::Floats(stream.alloc_zeros(1).w()?),
         Buffer::Floats(values) => Memory::Floats(stream.clone_htod(values).w()?),
+        Buffer::Bytes(values) if values.is_empty() => Memory::Bytes(stream.alloc_zeros(1).w()?),
+        Buffer::Bytes(values) => Memory::Bytes(stream.clone_htod(values).w()?),
+        Buffer::Addresses(of) if of.is_empty() => Memory::Addresses(stream.alloc_zeros(1).w()?),
+        Buffer::Addresses(of) => {
+            let of: Vec<u64> = of.iter().map(|&other| earlier[other].address(device)).collect();
+            Memory::Addresses(stream.clone_htod(&of).w()?)
+        }
         Buffer::Scratch(length) | Buffer::Output(length) => {
             // SAFETY: the caller promises that a launch writes it before anything reads it.
             Memory::Floats(unsafe { stream.alloc(some(*length)) }.w()?)
@@ -106,6 +156,12 @@ unsafe fn put_on_stream(
             Argument::Int(value) => {
                 builder.arg(value);
             }
+            Argument::Float(value) => {
+                builder.arg(value);
+            }
+            Argument::Long(value) => {
+                builder.arg(value);
+            }
             Argument::Read(buffer) | Argument::Write(buffer) => {
                 let memory = free[*buffer].take().expect("a buffer stands in a launch once");
                 hand_over(&mut builder, memory, matches!(argument, Argument::Write(_)))?;
@@ -131,10 +187,16 @@ fn hand_over<'a>(
     match (memory, writes) {
         (Memory::Input(_), true) => return Err(Error::msg("a kernel may not write to an input")),
         (Memory::Input(view), false) => builder.arg(*view),
+        (Memory::Updated(view), _) => builder.arg(view),
         (Memory::Floats(slice), true) => builder.arg(slice),
         (Memory::Floats(slice), false) => builder.arg(&*slice),
-        (Memory::Ints(slice), true) => builder.arg(slice),
+        // Tables go up with the program, and no kernel has a reason to change one.
+        (Memory::Ints(_) | Memory::Bytes(_) | Memory::Addresses(_), true) => {
+            return Err(Error::msg("a kernel may not write to a table"));
+        }
         (Memory::Ints(slice), false) => builder.arg(&*slice),
+        (Memory::Bytes(slice), false) => builder.arg(&*slice),
+        (Memory::Addresses(slice), false) => builder.arg(&*slice),
     };
     Ok(())
 }

@@ -2,7 +2,9 @@
 //
 //   order O                                   in which order threads take their turns
 //   buffer BYTES FILLED                       FILLED bytes of content follow after the newline
-//   launch KERNEL X Y Z THREADS ARGUMENTS a…  `b3` is buffer 3, `i7` the int 7
+//   addresses COUNT b…                        a buffer of pointers to earlier buffers
+//   launch KERNEL X Y Z THREADS ARGUMENTS a…  `b3` is buffer 3, `i7` the int 7, `f` the bits of a
+//                                             float, `l` an unsigned long long
 //   end
 
 #include <iostream>
@@ -23,12 +25,14 @@ static void launch(std::vector<Buffer>& buffers, unsigned order) {
     std::cin >> name >> grid.x >> grid.y >> grid.z >> block >> count;
     const Kernel& kernel = find(name);
     if (kernel.arity != count) fail(name + " has another number of parameters");
-    std::vector<int> ints(count);
+    // Little-endian: an int, or the bits of a float, is the first half of its eight bytes.
+    std::vector<unsigned long long> values(count);
     std::vector<void*> arguments(count);
     for (size_t i = 0; i < count; ++i) {
         std::cin >> token;
-        ints[i] = std::stoi(token.substr(1));
-        arguments[i] = token[0] == 'b' ? static_cast<void*>(&buffers.at(ints[i]).data) : &ints[i];
+        const std::string digits = token.substr(1);
+        values[i] = token[0] == 'i' ? std::stoll(digits) : std::stoull(digits);
+        arguments[i] = token[0] == 'b' ? static_cast<void*>(&buffers.at(values[i]).data) : &values[i];
     }
     run_grid(grid, block, order, [&] { kernel.call(arguments.data()); });
     for (size_t i = 0; i < buffers.size(); ++i)
@@ -48,6 +52,15 @@ int main() {
             std::cin.get();
             buffers.emplace_back(length);
             std::cin.read(reinterpret_cast<char*>(buffers.back().data), filled);
+        } else if (word == "addresses") {
+            size_t count;
+            std::cin >> count;
+            Buffer table(count * sizeof(void*));
+            for (size_t i = 0, of; i < count; ++i) {
+                std::cin >> of;
+                memcpy(table.data + i * sizeof(void*), &buffers.at(of).data, sizeof(void*));
+            }
+            buffers.push_back(table);
         } else {
             launch(buffers, order);
         }

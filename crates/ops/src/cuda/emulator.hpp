@@ -25,18 +25,25 @@ struct dim3 {
     unsigned x = 1, y = 1, z = 1;
 };
 
+struct double2 {
+    double x, y;
+};
+
 static dim3 gridDim, blockDim, blockIdx, threadIdx;
 
 #define __global__
 #define __device__ static
 #define __forceinline__ inline
-#define __launch_bounds__(threads)
+#define __launch_bounds__(...)
 #define __align__(bytes) __attribute__((aligned(bytes)))
 // One section, so that all shared memory can be found and spoilt before a block starts.
 #define __shared__ static __attribute__((section("shared_memory")))
 
 extern "C" char __start_shared_memory[] __attribute__((weak));
 extern "C" char __stop_shared_memory[] __attribute__((weak));
+
+using std::max;
+using std::min;
 
 namespace emulator {
 

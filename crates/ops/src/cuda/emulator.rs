@@ -27,7 +27,9 @@ pub fn compiler() -> Option<String> {
     })
 }
 
-/// Returns the program's [`Buffer::Output`] and [`Buffer::Zeros`], in order.
+/// Returns what the program leaves in every buffer that [`Buffer::is_returned`], in order.
+///
+/// `inputs` are the program's [`Buffer::Input`] and [`Buffer::Updated`], in order.
 ///
 /// # Panics
 ///
@@ -38,7 +40,7 @@ pub fn run(program: &Program, inputs: &[&[f32]]) -> Vec<Vec<f32>> {
     let [first, second] = ORDERS.map(|order| run_once(&emulator, program, inputs, order));
     let outputs = first.iter().zip(&second).zip(&program.buffers);
     outputs
-        .filter(|(_, buffer)| matches!(buffer, Buffer::Output(_) | Buffer::Zeros(_)))
+        .filter(|(_, buffer)| buffer.is_returned())
         .map(|((first, second), _)| {
             let name = program.source.name;
             assert!(first == second, "{name}: the bits depend on the order of threads or blocks");
@@ -96,24 +98,10 @@ fn compile(name: &str, text: &str, path: &Path) {
 /// Returns the bytes of every buffer after the last launch.
 fn run_once(emulator: &Path, program: &Program, inputs: &[&[f32]], order: u32) -> Vec<Vec<u8>> {
     let mut inputs = inputs.iter();
-    let buffers: Vec<(usize, Vec<u8>)> = program
-        .buffers
-        .iter()
-        .map(|buffer| match buffer {
-            Buffer::Input => filled(inputs.next().expect("an input for every `Buffer::Input`")),
-            Buffer::Floats(values) => filled(values),
-            Buffer::Ints(values) => {
-                let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
-                (bytes.len(), bytes)
-            }
-            Buffer::Scratch(length) | Buffer::Output(length) => (4 * length, Vec::new()),
-            Buffer::Zeros(length) => (4 * length, vec![0; 4 * length]),
-        })
-        .collect();
     let mut script = format!("order {order}\n").into_bytes();
-    for (length, content) in &buffers {
-        script.extend(format!("buffer {length} {}\n", content.len()).into_bytes());
-        script.extend(content);
+    let mut lengths = Vec::new();
+    for buffer in &program.buffers {
+        lengths.push(place(buffer, &mut inputs, &mut script));
     }
     for launch in &program.launches {
         script.extend(line(launch).into_bytes());
@@ -128,7 +116,36 @@ fn run_once(emulator: &Path, program: &Program, inputs: &[&[f32]], order: u32) -
         rest = others;
         bytes.to_vec()
     };
-    buffers.iter().map(|&(length, _)| take(length)).collect()
+    lengths.into_iter().map(&mut take).collect()
+}
+
+/// Writes what makes a buffer to the script and returns its bytes' number.
+fn place<'a>(
+    buffer: &Buffer,
+    inputs: &mut impl Iterator<Item = &'a &'a [f32]>,
+    script: &mut Vec<u8>,
+) -> usize {
+    let (length, content) = match buffer {
+        Buffer::Input | Buffer::Updated => {
+            filled(inputs.next().expect("values for every `Buffer::Input` and `Buffer::Updated`"))
+        }
+        Buffer::Floats(values) => filled(values),
+        Buffer::Ints(values) => {
+            let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+            (bytes.len(), bytes)
+        }
+        Buffer::Bytes(values) => (values.len(), values.clone()),
+        Buffer::Scratch(length) | Buffer::Output(length) => (4 * length, Vec::new()),
+        Buffer::Zeros(length) => (4 * length, vec![0; 4 * length]),
+        Buffer::Addresses(of) => {
+            let of: Vec<String> = of.iter().map(usize::to_string).collect();
+            script.extend(format!("addresses {} {}\n", of.len(), of.join(" ")).into_bytes());
+            return size_of::<u64>() * of.len();
+        }
+    };
+    script.extend(format!("buffer {length} {}\n", content.len()).into_bytes());
+    script.extend(content);
+    length
 }
 
 fn filled(values: &[f32]) -> (usize, Vec<u8>) {
@@ -143,6 +160,8 @@ fn line(launch: &Launch) -> String {
         let written = match argument {
             Argument::Read(buffer) | Argument::Write(buffer) => write!(text, " b{buffer}"),
             Argument::Int(value) => write!(text, " i{value}"),
+            Argument::Float(value) => write!(text, " f{}", value.to_bits()),
+            Argument::Long(value) => write!(text, " l{value}"),
         };
         written.expect("a String grows");
     }

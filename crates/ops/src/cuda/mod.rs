@@ -11,6 +11,12 @@ pub mod card;
 #[cfg(any(test, feature = "emulator"))]
 pub mod emulator;
 pub mod machine;
+mod precision;
 mod program;
+#[cfg(any(test, feature = "emulator"))]
+pub mod runners;
+#[cfg(test)]
+pub(crate) mod testing;
 
+pub use precision::{Precision, precision, set_precision};
 pub use program::{Argument, Buffer, Launch, Program, Source};

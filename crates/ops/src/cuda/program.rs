@@ -1,5 +1,7 @@
 //! What a computation on a card consists of.
 
+use candle_core::{Result, bail};
+
 /// A `.cu` file, compiled when it is first used.
 #[derive(Clone, Copy, Debug)]
 pub struct Source {
@@ -49,16 +51,30 @@ pub struct Program {
 pub enum Buffer {
     /// The caller's next tensor, `f32`.
     Input,
+    /// The caller's next tensor, `f32`, which kernels change in place.
+    Updated,
     /// A table that goes up with the program.
     Ints(Vec<i32>),
     /// A table of numbers that goes up with the program.
     Floats(Vec<f32>),
+    /// A table of bytes, such as labels, that goes up with the program.
+    Bytes(Vec<u8>),
+    /// Where the buffers of these numbers, all of them earlier ones, begin: a table of pointers. A
+    /// kernel may write to those of them that are [`Buffer::Updated`].
+    Addresses(Vec<usize>),
     /// This many `f32` of unknown content, dropped after the last launch.
     Scratch(usize),
     /// This many `f32` of unknown content, handed to the caller.
     Output(usize),
     /// This many zeros, handed to the caller.
     Zeros(usize),
+}
+
+impl Buffer {
+    /// Whether the caller gets what the program leaves in it.
+    pub fn is_returned(&self) -> bool {
+        matches!(self, Self::Updated | Self::Output(_) | Self::Zeros(_))
+    }
 }
 
 /// One kernel over one grid of blocks.
@@ -83,21 +99,63 @@ pub enum Argument {
     Write(usize),
     /// An `int`.
     Int(i32),
+    /// A `float`.
+    Float(f32),
+    /// An `unsigned long long`.
+    Long(u64),
+}
+
+impl Argument {
+    /// A count as an `int`.
+    ///
+    /// # Errors
+    ///
+    /// If it has more than 31 bits.
+    pub fn count(value: usize) -> Result<Self> {
+        match i32::try_from(value) {
+            Ok(value) => Ok(Self::Int(value)),
+            Err(_) => bail!(
+                "a kernel counts to {}, got {value} elements or rows; give a smaller batch",
+                i32::MAX
+            ),
+        }
+    }
 }
 
 /// Largest number of blocks along x, y and z on every card since 2012.
 const GRID_MAX: [usize; 3] = [(1 << 31) - 1, 65_535, 65_535];
 
 impl Program {
+    /// Threads of a block where nothing speaks for another number.
+    pub const THREADS: usize = 256;
+
     /// A program that does nothing yet.
     pub fn new(source: Source) -> Self {
         Self { source, buffers: Vec::new(), launches: Vec::new() }
     }
 
     /// Adds a buffer and returns its number.
+    ///
+    /// # Panics
+    ///
+    /// If it holds the address of one that does not exist yet.
     pub fn buffer(&mut self, buffer: Buffer) -> usize {
+        if let Buffer::Addresses(of) = &buffer {
+            let known = self.buffers.len();
+            assert!(of.iter().all(|&other| other < known), "{of:?}: addresses of later buffers");
+        }
         self.buffers.push(buffer);
         self.buffers.len() - 1
+    }
+
+    /// Adds a launch with a thread for each item, in blocks of [`THREADS`](Self::THREADS) along x.
+    ///
+    /// # Panics
+    ///
+    /// As [`Self::launch`].
+    pub fn launch_items(&mut self, kernel: &'static str, items: usize, arguments: Vec<Argument>) {
+        let grid = [items.div_ceil(Self::THREADS), 1, 1];
+        self.launch(Launch { kernel, grid, threads: Self::THREADS, arguments });
     }
 
     /// Adds a launch, unless its grid is empty.

@@ -12,6 +12,8 @@
     reason = "a call would cross the boundary of the vector unit's code"
 )]
 mod cpu;
+#[cfg(any(feature = "cuda", test))]
+mod launches;
 #[cfg(test)]
 mod tests;
 
@@ -83,6 +85,18 @@ impl CustomOp1 for Dropout {
             |x| cpu::mask(x, self.probability, self.seed),
             |x| cpu::mask(x, self.probability, self.seed),
         )?;
+        Ok((output, layout.shape().clone()))
+    }
+
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(
+        &self,
+        input: &candle_core::CudaStorage,
+        layout: &Layout,
+    ) -> Result<(candle_core::CudaStorage, Shape)> {
+        let program = launches::mask(layout.shape().elem_count(), *self)?;
+        // SAFETY: the launch is made for as many elements, and runs between guards in its test.
+        let output = unsafe { crate::cuda::card::apply(self.name(), &program, [(input, layout)])? };
         Ok((output, layout.shape().clone()))
     }
 

@@ -5,6 +5,10 @@
     reason = "a call would cross the boundary of the vector unit's code"
 )]
 mod cpu;
+#[cfg(feature = "cuda")]
+mod cuda;
+#[cfg(any(feature = "cuda", test))]
+mod launches;
 #[cfg(test)]
 mod tests;
 
@@ -59,6 +63,10 @@ pub fn max_pool2_gradient(input: &Tensor, gradient: &Tensor) -> Result<Tensor> {
     let expected = Dims::new(input.dims())?.output_shape();
     if gradient.shape() != &expected {
         bail!("max_pool2: got a gradient of shape {:?}, expected {expected:?}", gradient.dims());
+    }
+    #[cfg(feature = "cuda")]
+    if input.device().is_cuda() {
+        return cuda::gradient(&input.contiguous()?, &gradient.contiguous()?);
     }
     let pool = MaxPool2 { winners: OnceLock::new() };
     input.contiguous()?.apply_op1_no_bwd(&pool)?;
@@ -126,9 +134,21 @@ impl CustomOp1 for MaxPool2 {
         Ok((output, dims.output_shape()))
     }
 
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(
+        &self,
+        input: &candle_core::CudaStorage,
+        layout: &Layout,
+    ) -> Result<(candle_core::CudaStorage, Shape)> {
+        cuda::forward(input, layout)
+    }
+
     fn bwd(&self, input: &Tensor, _output: &Tensor, gradient: &Tensor) -> Result<Option<Tensor>> {
         if !input.track_op() {
             return Ok(None);
+        }
+        if input.device().is_cuda() {
+            return max_pool2_gradient(input, gradient).map(Some);
         }
         Ok(Some(self.gradient(input, gradient)?))
     }

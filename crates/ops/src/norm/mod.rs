@@ -11,6 +11,10 @@
 //! Dimension key: `B` batch, `N` pixels of a slice, `C` channels, `R` rows of `γ` and `β`, `a` slope.
 
 mod cpu;
+#[cfg(feature = "cuda")]
+mod cuda;
+#[cfg(any(feature = "cuda", test))]
+mod launches;
 mod reference;
 #[expect(
     clippy::inline_always,
@@ -24,6 +28,10 @@ use std::sync::Arc;
 
 use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, CustomOp3, DType, Layout, Result, Shape, Tensor, WithDType, bail};
+#[cfg(feature = "cuda")]
+pub use cuda::{
+    CardStatistics, batch_norm_leaky_relu_gradients_on_card, batch_norm_leaky_relu_on_card,
+};
 
 use crate::storage::{View, elements, unsupported, with_view};
 
@@ -189,6 +197,10 @@ pub fn normalize_leaky_relu(
 ) -> Result<Tensor> {
     let dims = Dims::new(input, [gamma, beta], rows, options)?;
     Dims::new(input, [mean, variance], rows, options)?;
+    #[cfg(feature = "cuda")]
+    if input.device().is_cuda() {
+        return cuda::normalize([input, gamma, beta, mean, variance], rows, dims);
+    }
     let moments = Moments {
         mean: to_f64(mean)?,
         variance: to_f64(variance)?,

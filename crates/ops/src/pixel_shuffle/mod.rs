@@ -5,6 +5,8 @@
 //! ```
 
 mod cpu;
+#[cfg(any(feature = "cuda", test))]
+mod launches;
 #[cfg(test)]
 mod tests;
 
@@ -93,6 +95,15 @@ impl Dims {
     fn depth(&self) -> usize {
         self.channels * self.factor * self.factor
     }
+
+    fn coarse_shape(&self) -> Shape {
+        (self.batch, self.height, self.width, self.depth()).into()
+    }
+
+    fn fine_shape(&self) -> Shape {
+        let (height, width) = (self.factor * self.height, self.factor * self.width);
+        (self.batch, height, width, self.channels).into()
+    }
 }
 
 struct Shuffle(Dims);
@@ -110,8 +121,19 @@ impl CustomOp1 for Shuffle {
             |x| cpu::shuffle(x, dims),
             |x| cpu::shuffle(x, dims),
         )?;
-        let (height, width) = (dims.factor * dims.height, dims.factor * dims.width);
-        Ok((output, (dims.batch, height, width, dims.channels).into()))
+        Ok((output, dims.fine_shape()))
+    }
+
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(
+        &self,
+        input: &candle_core::CudaStorage,
+        layout: &Layout,
+    ) -> Result<(candle_core::CudaStorage, Shape)> {
+        let program = launches::shuffle(self.0)?;
+        // SAFETY: the launch is made for the sizes of this image, and runs between guards in its test.
+        let fine = unsafe { crate::cuda::card::apply(self.name(), &program, [(input, layout)])? };
+        Ok((fine, self.0.fine_shape()))
     }
 
     fn bwd(&self, input: &Tensor, _output: &Tensor, gradient: &Tensor) -> Result<Option<Tensor>> {
@@ -138,6 +160,18 @@ impl CustomOp1 for Unshuffle {
             |x| cpu::unshuffle(x, dims),
             |x| cpu::unshuffle(x, dims),
         )?;
-        Ok((coarse, (dims.batch, dims.height, dims.width, dims.depth()).into()))
+        Ok((coarse, dims.coarse_shape()))
+    }
+
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(
+        &self,
+        fine: &candle_core::CudaStorage,
+        layout: &Layout,
+    ) -> Result<(candle_core::CudaStorage, Shape)> {
+        let program = launches::unshuffle(self.0)?;
+        // SAFETY: the launch is made for the sizes of this image, and runs between guards in its test.
+        let coarse = unsafe { crate::cuda::card::apply(self.name(), &program, [(fine, layout)])? };
+        Ok((coarse, self.0.coarse_shape()))
     }
 }

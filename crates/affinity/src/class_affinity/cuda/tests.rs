@@ -79,7 +79,7 @@ fn says_that_cards_compute_in_f32() -> Result<()> {
 
     let error = class_affinity(&map, &map, &labels, 1, &Reading::default()).unwrap_err();
 
-    let start = "class_affinity: features have type F64, expected F32 on a card";
+    let start = "class_affinity: got elements of type F64, expected F32 on a card";
     assert!(error.to_string().starts_with(start), "{error}");
     Ok(())
 }

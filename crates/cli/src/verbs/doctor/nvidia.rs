@@ -61,7 +61,7 @@ impl Nvidia {
     /// Names and values of the report's lines.
     pub(super) fn rows(&self, cuda_in_build: bool) -> Vec<(String, String)> {
         let build = if cuda_in_build {
-            "in this build, for the affinity alone so far: train and predict compute on the CPU"
+            "in this build, for the library alone so far: train and predict compute on the CPU"
                 .into()
         } else {
             format!("not in this build; {BUILD} makes one, but train and predict stay on the CPU")
@@ -184,7 +184,7 @@ mod tests {
         machine.libraries[0].1 = true;
 
         expect![[r"
-            CUDA: in this build, for the affinity alone so far: train and predict compute on the CPU
+            CUDA: in this build, for the library alone so far: train and predict compute on the CPU
             driver: 580.95.05, up to CUDA 13.0
             card 0: NVIDIA H100, compute capability 9.0, 80.0 GiB
             card 1: Tesla P100, compute capability 6.0; too old for CUDA 13, 16.0 GiB
