@@ -65,6 +65,7 @@ const LAYERS: [Layer; 9] = [
             "anyhow",
             "blake3",
             "candle-core",
+            "prost",
             "rayon",
             "safetensors",
             "serde",
@@ -80,7 +81,9 @@ const LAYERS: [Layer; 9] = [
         outside: &[
             "anyhow",
             "base64",
+            "blake3",
             "clap",
+            "glob",
             "image",
             "indicatif",
             "serde",
