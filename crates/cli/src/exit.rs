@@ -27,19 +27,23 @@ impl From<Outcome> for ExitCode {
     }
 }
 
-/// A mistake of whoever called the program, found after the arguments were parsed.
+/// Why the program ends early: a mistake found after the arguments were parsed, or a signal.
 #[derive(Debug)]
 pub(crate) enum Fault {
     /// The arguments make no sense together: 2.
     Usage(String),
     /// The data cannot be used as they are: 3.
     Data(String),
+    /// Not a mistake: a signal ended the work early. 128 and the signal's number.
+    Interrupted(String),
 }
 
 impl fmt::Display for Fault {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Usage(message) | Self::Data(message) => formatter.write_str(message),
+            Self::Usage(message) | Self::Data(message) | Self::Interrupted(message) => {
+                formatter.write_str(message)
+            }
         }
     }
 }
@@ -70,10 +74,11 @@ fn code_of_cause(cause: &(dyn std::error::Error + 'static)) -> Option<u8> {
         return signals::caught().map(|number| 128 + number);
     }
     if let Some(fault) = cause.downcast_ref::<Fault>() {
-        return Some(match fault {
-            Fault::Usage(_) => 2,
-            Fault::Data(_) => 3,
-        });
+        return match fault {
+            Fault::Usage(_) => Some(2),
+            Fault::Data(_) => Some(3),
+            Fault::Interrupted(_) => signals::caught().map(|number| 128 + number),
+        };
     }
     if let Some(error) = cause.downcast_ref::<duomo_data::Error>() {
         return Some(if matches!(error, duomo_data::Error::Write { .. }) { 1 } else { 3 });

@@ -9,6 +9,7 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use clap::Parser;
 
+mod batch;
 mod comparison;
 mod console;
 mod exit;
@@ -59,7 +60,7 @@ fn main() -> ExitCode {
 }
 
 fn run(verb: &Verb) -> anyhow::Result<exit::Outcome> {
-    if matches!(verb, Verb::Train(_) | Verb::Grid(_)) {
+    if matches!(verb, Verb::Train(_) | Verb::Predict(_) | Verb::Grid(_)) {
         signals::catch().context("cannot watch for signals")?;
     }
     verbs::run(verb)

@@ -7,6 +7,7 @@
 
 mod atomic;
 mod augment;
+mod components;
 mod dataset;
 mod discover;
 mod error;
@@ -18,11 +19,12 @@ mod split;
 
 pub use self::nifti::{
     Geometry, Image, LabelValues, Labels, NiftiFault, read_image, read_labels, write_image,
-    write_image_i16, write_labels,
+    write_image_i16, write_labels, write_unit_interval,
 };
 pub use atomic::atomic_write;
 pub use augment::{Augmentation, AugmentationKey};
-pub use dataset::{Dataset, LabelClass, LabelMap, ModalityFiles, UnknownLabels};
+pub use components::for_each_component;
+pub use dataset::{Dataset, LabelClass, LabelMap, ModalityFiles, Role, UnknownLabels};
 pub use discover::{Case, Discovery, LeftOut, Reason, discover};
 pub use error::Error;
 pub use prepare::{

@@ -11,7 +11,9 @@ use crate::cases::Cases;
 use crate::inference::{class_indices, segment, segment_automatically};
 use crate::model_file::Model;
 use crate::observer::{Event, Interrupted, Observer};
+use crate::postprocessing::{Candidate, PostProcessing, learn};
 use crate::run_folder::RunFolder;
+use crate::volumes::voxel_mm3;
 
 /// A test case's scores on the grid of its own image.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
@@ -133,8 +135,12 @@ fn evaluate_case(
     let reference = read_labels(&reference_path)?;
     let expected = label_map.classes(&reference, &reference_path)?;
     let image = read_image(&case.case.image)?;
-    let predicted = segment(model, case, modality)?;
-    let automatic = segment_automatically(model, &case.case, &image, modality)?.1;
+    let mut predicted = segment(model, case, modality)?;
+    let mut automatic = segment_automatically(model, &case.case, &image, modality)?.1;
+    for classes in [&mut predicted, &mut automatic] {
+        let (shape, voxel_mm3) = (image.geometry.shape, voxel_mm3(&image.geometry));
+        model.card.postprocessing.apply(classes, shape, voxel_mm3);
+    }
 
     let prediction = folder.predictions().join(name).join(format!("{}.nii.gz", case.case.patient));
     std::fs::create_dir_all(folder.predictions().join(name))?;
@@ -155,6 +161,44 @@ fn evaluate_case(
         classes: classes.map(|(result, label)| ClassScores::of(&label.name, result)).collect(),
         automatic_box_dice: automatic.iter().map(duomo_metrics::Confusion::dice).collect(),
     })
+}
+
+/// The rules that help the model's predictions of the validation cases, made as `duomo predict` makes
+/// them: each crop found by the network itself.
+///
+/// # Errors
+///
+/// A file that cannot be read, named together with the case. [`Interrupted`] if the observer wants the
+/// run, whose `steps` are done, to stop.
+pub(crate) fn learn_postprocessing(
+    model: &Model,
+    cases: &[Vec<PreparedCase>],
+    label_map: &LabelMap,
+    steps: u64,
+    observer: &mut dyn Observer,
+) -> Result<PostProcessing> {
+    let mut candidates = Vec::new();
+    for (modality, cases) in cases.iter().enumerate() {
+        for PreparedCase { case, .. } in cases {
+            if observer.wants_stop() {
+                return Err(Interrupted { step: steps, steps }.into());
+            }
+            let image = read_image(&case.image)?;
+            let path = case.labels.as_deref().context("a validation case needs a reference")?;
+            let reference = label_map.classes(&read_labels(path)?, path)?;
+            let prediction = segment_automatically(model, case, &image, modality)
+                .with_context(|| format!("case {}", case.patient))?
+                .1;
+            candidates.push(Candidate {
+                modality,
+                shape: image.geometry.shape,
+                voxel_mm3: voxel_mm3(&image.geometry),
+                prediction,
+                reference,
+            });
+        }
+    }
+    Ok(learn(&candidates, model.card.labels.len()))
 }
 
 impl ClassScores {

@@ -1,16 +1,19 @@
 //! From a prepared case to class indices on its own grid.
 
+mod ensemble;
 mod pixels;
+mod segmenter;
 
 use anyhow::{Result, bail};
 use candle_core::{DType, Device, Storage, Tensor};
 use duomo_data::{
-    Case, CropCentre, Geometry, Image, Plane, Preparation, PreparedCase, prepare_volume,
+    Case, CropCentre, Geometry, Image, Placement, Plane, Preparation, PreparedCase, prepare_volume,
 };
 use duomo_model::Architecture;
 use rayon::prelude::*;
 
-use crate::model_file::Model;
+pub use ensemble::{Ensemble, Mirroring};
+pub use segmenter::Segmenter;
 
 /// Most memory for a pass's largest maps, while a single slice does not need more. Weights and the
 /// convolutions' tiles come on top.
@@ -34,7 +37,7 @@ const LOOKS: usize = 3;
 /// # Errors
 ///
 /// A modality or shape that the model cannot take.
-pub fn segment(model: &Model, case: &PreparedCase, modality: usize) -> Result<Vec<u8>> {
+pub fn segment(model: &dyn Segmenter, case: &PreparedCase, modality: usize) -> Result<Vec<u8>> {
     Ok(segment_both(model, case, modality)?.pasted)
 }
 
@@ -47,13 +50,13 @@ pub fn segment(model: &Model, case: &PreparedCase, modality: usize) -> Result<Ve
 ///
 /// An image that cannot be prepared, or a modality that the model does not serve.
 pub fn segment_automatically(
-    model: &Model,
+    model: &dyn Segmenter,
     case: &Case,
     image: &Image,
     modality: usize,
 ) -> Result<(PreparedCase, Vec<u8>)> {
     let case = Case { labels: None, ..case.clone() };
-    let preparation = &model.card.preparation;
+    let preparation = &model.card().preparation;
     let whole = Preparation { crop: whole_slice(image, preparation), ..preparation.clone() };
     let mut seen = prepare_volume(&case, image, None, &whole, CropCentre::Image)?;
     for _ in 0..LOOKS {
@@ -76,13 +79,61 @@ pub fn segment_automatically(
     Ok((seen, classes))
 }
 
+/// The probabilities of all classes of a case, and its classes by them, `[D, H, W]` on the grid of the
+/// case's own image: those of [`segment`].
+///
+/// # Errors
+///
+/// A modality or shape that the model cannot take.
+pub fn segment_with_probabilities(
+    model: &dyn Segmenter,
+    case: &PreparedCase,
+    modality: usize,
+) -> Result<(Vec<u8>, Probabilities)> {
+    let classes = model.card().labels.len() + 1;
+    let mut squares = Vec::with_capacity(case.images.len() * classes);
+    let mut planes = Vec::new();
+    for_each_chunk(model, case, modality, |logits, classes| {
+        let probabilities = pixels::softmax(logits, classes);
+        planes.extend(case.placement.most_probable(&probabilities, classes));
+        squares.extend(probabilities);
+    })?;
+    let placement = case.placement.clone();
+    Ok((placement.turn_back(&planes), Probabilities { squares, placement, classes }))
+}
+
+/// The probabilities of one case, held once and on the network's squares.
+#[derive(Clone, Debug)]
+pub struct Probabilities {
+    /// `[D, S, S, C]`.
+    squares: Vec<f32>,
+    placement: Placement,
+    classes: usize,
+}
+
+impl Probabilities {
+    /// The number of classes, the background at index 0 included.
+    pub fn classes(&self) -> usize {
+        self.classes
+    }
+
+    /// One class's probabilities on the grid of the case's own image, `[D, H, W]`.
+    ///
+    /// # Panics
+    ///
+    /// If there is no such class.
+    pub fn of_class(&self, class: usize) -> Vec<f32> {
+        self.placement.paste_class_probability(&self.squares, self.classes, class)
+    }
+}
+
 /// Class indices `[D, S, S]` on the prepared grid.
 ///
 /// # Errors
 ///
 /// A modality or shape that the model cannot take.
 pub(crate) fn class_indices(
-    model: &Model,
+    model: &dyn Segmenter,
     case: &PreparedCase,
     modality: usize,
 ) -> Result<Vec<u8>> {
@@ -102,7 +153,7 @@ struct Segmented {
 }
 
 /// One pass over a case for both of its grids.
-fn segment_both(model: &Model, case: &PreparedCase, modality: usize) -> Result<Segmented> {
+fn segment_both(model: &dyn Segmenter, case: &PreparedCase, modality: usize) -> Result<Segmented> {
     let placement = &case.placement;
     if placement.keeps_pixels() {
         // Probabilities would only be moved, and the largest stays the largest.
@@ -121,13 +172,13 @@ fn segment_both(model: &Model, case: &PreparedCase, modality: usize) -> Result<S
 
 /// Hands `take` the logits `[n, S, S, C]` of the first `n` slices, then of the next, with `C`.
 fn for_each_chunk(
-    model: &Model,
+    model: &dyn Segmenter,
     case: &PreparedCase,
     modality: usize,
     mut take: impl FnMut(&[f32], usize),
 ) -> Result<()> {
     let side = case.side;
-    let channels = model.card.architectures[0].input_slices;
+    let channels = model.card().architectures[0].input_slices;
     let slices: Vec<usize> = (0..case.slices).collect();
     for chunk in slices.chunks(slices_at_once(model, side)) {
         let mut images = vec![0.0; chunk.len() * side * side * channels];
@@ -147,9 +198,9 @@ fn for_each_chunk(
 }
 
 /// Slices of this side that go through the network at once: as many as [`MAPS_BYTES_MAX`] holds.
-fn slices_at_once(model: &Model, side: usize) -> usize {
-    let Architecture { width, .. } = model.card.architectures[0];
-    let classes = model.card.labels.len() + 1;
+fn slices_at_once(model: &dyn Segmenter, side: usize) -> usize {
+    let Architecture { width, .. } = model.card().architectures[0];
+    let classes = model.card().labels.len() + 1;
     // Full resolution is where maps are largest: `width` channels at first, eight per class at last.
     let slice_bytes = MAPS * side * side * width.max(8 * classes) * size_of::<f32>();
     (MAPS_BYTES_MAX / slice_bytes).clamp(1, MOST_SLICES_AT_ONCE)
@@ -174,4 +225,4 @@ fn whole_slice(image: &Image, preparation: &Preparation) -> usize {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

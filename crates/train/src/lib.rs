@@ -28,6 +28,8 @@ mod loss;
 mod model_file;
 mod network;
 mod observer;
+mod onnx;
+mod postprocessing;
 mod provenance;
 mod run;
 mod run_folder;
@@ -35,6 +37,7 @@ mod summary;
 mod tables;
 mod tensorboard;
 mod trainer;
+mod volumes;
 
 pub use bad_data::BadData;
 pub use candle_core::Device;
@@ -50,11 +53,16 @@ pub use grid::{
     Cell, CellEvent, CellStatus, Estimate, EstimateSource, GRIDS, Grid, GridObserver, Variant,
     absolute_name, estimate, run_cells, threads_per_job,
 };
-pub use inference::{segment, segment_automatically};
+pub use inference::{
+    Ensemble, Mirroring, Probabilities, Segmenter, segment, segment_automatically,
+    segment_with_probabilities,
+};
 pub use loss::{LossTerms, total_loss};
 pub use model_file::{FORMAT, Model, ModelCard, Provenance};
 pub use network::TrainedNetwork;
 pub use observer::{Event, Interrupted, Observer, Silent};
+pub use onnx::onnx;
+pub use postprocessing::{ClassRules, CommonRules, PostProcessing};
 pub use provenance::{Program, data_hash};
 pub use run::{AbsentClass, TrainRequest, train};
 pub use run_folder::{Resume, RunFolder};
@@ -63,3 +71,4 @@ pub use tables::{
     Block, CountRow, Counts, FilledTable, Measure, MethodRuns, PAPERS, Paper, PaperTable, Printed,
     Row, Value,
 };
+pub use volumes::{HeartFigure, StructureVolume, heart_figures, structure_volumes, voxel_mm3};

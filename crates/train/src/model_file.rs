@@ -11,7 +11,9 @@ use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView};
 use serde::{Deserialize, Serialize};
 
+use crate::inference::Segmenter;
 use crate::network::TrainedNetwork;
+use crate::postprocessing::PostProcessing;
 
 /// What the metadata of a model file says under the key `duomo`.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
@@ -29,6 +31,9 @@ pub struct ModelCard {
     pub labels: Vec<LabelClass>,
     /// How a volume becomes the network's input.
     pub preparation: Preparation,
+    /// What is taken away from a prediction, learnt on the validation patients.
+    #[serde(default, skip_serializing_if = "PostProcessing::is_off")]
+    pub postprocessing: PostProcessing,
     /// Where the weights come from.
     pub provenance: Provenance,
 }
@@ -60,6 +65,11 @@ impl ModelCard {
     /// The values that class indices are written as.
     pub fn label_values(&self, classes: &[u8]) -> Vec<u16> {
         LabelMap::new(&self.labels, UnknownLabels::Error).values(classes)
+    }
+
+    /// The post-processing in words, `none` without.
+    pub fn describe_postprocessing(&self) -> String {
+        self.postprocessing.in_words(&self.labels)
     }
 }
 
@@ -118,12 +128,8 @@ impl Model {
         })
     }
 
-    /// Logits `[B, H, W, C]` of `[B, H, W, s]` images of one modality.
-    ///
-    /// # Errors
-    ///
-    /// Shapes that the architecture cannot take.
-    pub fn logits(&self, images: &Tensor, modality: usize) -> Result<Tensor> {
+    /// The network that serves a modality, and the modality's place among those it serves.
+    pub(crate) fn network(&self, modality: usize) -> Result<(&Fcn, usize)> {
         let (network, row) = self
             .card
             .networks
@@ -133,7 +139,18 @@ impl Model {
                 Some((network, served.iter().position(|&m| m == modality)?))
             })
             .with_context(|| format!("no network of the model serves modality {modality}"))?;
-        Ok(self.networks[network].forward(images, row)?)
+        Ok((&self.networks[network], row))
+    }
+}
+
+impl Segmenter for Model {
+    fn card(&self) -> &ModelCard {
+        &self.card
+    }
+
+    fn logits(&self, images: &Tensor, modality: usize) -> Result<Tensor> {
+        let (network, row) = self.network(modality)?;
+        Ok(network.forward(images, row)?)
     }
 }
 

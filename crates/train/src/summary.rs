@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use crate::evaluation::{CaseScores, ClassScores};
 use crate::model_file::{ModelCard, Provenance};
+use crate::postprocessing::PostProcessing;
 
 /// Scores of a run's test patients.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
@@ -17,6 +18,9 @@ pub struct Summary {
     pub schema: String,
     /// Where the weights come from.
     pub provenance: Provenance,
+    /// What was taken away from the predictions before they were scored, in words.
+    #[serde(default = "no_postprocessing")]
+    pub postprocessing: String,
     /// Per modality, in the data set's order.
     pub modalities: Vec<ModalitySummary>,
     /// Every test case.
@@ -92,6 +96,7 @@ impl Summary {
         Self {
             schema: "duomo.summary/1".to_owned(),
             provenance: card.provenance.clone(),
+            postprocessing: card.describe_postprocessing(),
             modalities: modalities.collect(),
             nnunet: nnunet(&cases, card),
             cases,
@@ -146,6 +151,11 @@ impl ClassSummary {
             counts,
         }
     }
+}
+
+/// Summaries of earlier versions say nothing, and nothing was done.
+fn no_postprocessing() -> String {
+    PostProcessing::default().in_words(&[])
 }
 
 /// nnU-Net's `summary.json` keys, so that scripts written for it keep working.

@@ -9,12 +9,13 @@ use serde::Serialize;
 use crate::cases::Cases;
 use crate::checkpoint::{self, Progress};
 use crate::draw::{Draw, DrawnBatch};
-use crate::evaluation::mean_dice;
+use crate::evaluation::{learn_postprocessing, mean_dice};
 use crate::experiment::Experiment;
 use crate::loss::LossTerms;
 use crate::model_file::{self, FORMAT, Model, ModelCard, Provenance};
 use crate::network::TrainedNetwork;
 use crate::observer::{Event, Interrupted, Observer};
+use crate::postprocessing::PostProcessing;
 use crate::provenance::Program;
 use crate::run_folder::RunFolder;
 use crate::tensorboard::EventFile;
@@ -121,7 +122,7 @@ impl<'a> Trainer<'a> {
                 saved = step;
             }
         }
-        self.finish()
+        self.finish(observer)
     }
 
     /// Saves what was done since step `saved`, and ends.
@@ -208,14 +209,22 @@ impl<'a> Trainer<'a> {
         Model::from_parts(self.card(), &tensors, &self.device)
     }
 
-    /// Writes the best weights as the run's model.
-    fn finish(mut self) -> Result<Model> {
+    /// Learns the post-processing of the best weights and writes both as the run's model.
+    fn finish(mut self, observer: &mut dyn Observer) -> Result<Model> {
         let best =
             checkpoint::restore(&self.folder.best_checkpoint(), &self.networks, &self.device)?;
         self.progress.step = best.step;
+        let mut model = self.model()?;
+        let steps = self.experiment.schedule.steps;
+        let label_map = self.experiment.dataset.label_map();
+        model.card.postprocessing =
+            learn_postprocessing(&model, &self.cases.validation, &label_map, steps, observer)
+                .context("on the validation patients")?;
+        let text = format!("post-processing: {}", model.card.describe_postprocessing());
+        observer.event(&Event::Message(&text));
         let tensors = model_file::weights(&self.networks)?;
-        model_file::write(&self.folder.model(), &self.card(), &tensors, &[])?;
-        self.model()
+        model_file::write(&self.folder.model(), &model.card, &tensors, &[])?;
+        Ok(model)
     }
 
     fn card(&self) -> ModelCard {
@@ -232,6 +241,7 @@ impl<'a> Trainer<'a> {
             modalities: experiment.dataset.modalities.iter().map(|m| m.name.clone()).collect(),
             labels: experiment.dataset.labels.clone(),
             preparation: experiment.preparation(),
+            postprocessing: PostProcessing::default(),
             provenance: Provenance {
                 version: program.version.to_owned(),
                 commit: program.commit.to_owned(),

@@ -66,6 +66,7 @@ const LAYERS: [Layer; 9] = [
             "anyhow",
             "blake3",
             "candle-core",
+            "prost",
             "rayon",
             "safetensors",
             "serde",
@@ -81,7 +82,9 @@ const LAYERS: [Layer; 9] = [
         outside: &[
             "anyhow",
             "base64",
+            "blake3",
             "clap",
+            "glob",
             "image",
             "indicatif",
             "serde",

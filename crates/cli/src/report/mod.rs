@@ -79,11 +79,10 @@ pub(crate) fn page(runs: &[ReportedRun], worst: usize) -> Result<String> {
     let names: Vec<String> = scores.iter().map(|run| run.name.clone()).collect();
     let mut body = String::new();
     for (run, name) in runs.iter().zip(&names) {
-        section(
-            &mut body,
-            &format!("Scores: {name}"),
-            &score_table(&run.summary).filled_down().html(),
-        );
+        let table = score_table(&run.summary).filled_down().html();
+        let postprocessing = html_escaped(&run.summary.postprocessing);
+        let content = format!("{table}<p>Post-processing: {postprocessing}</p>");
+        section(&mut body, &format!("Scores: {name}"), &content);
     }
     if runs.len() > 1 {
         check_splits(&scores)?;

@@ -123,7 +123,7 @@ fn class(entry: &str) -> Result<LabelClass> {
         _ => Err(anyhow!("`{text}` is no label in 1..=65535; give a list such as 1=LV,2=myo")),
     };
     let values = values.split('+').map(value).collect::<Result<_>>()?;
-    Ok(LabelClass { name: name.trim().to_owned(), values })
+    Ok(LabelClass { name: name.trim().to_owned(), values, role: None })
 }
 
 #[cfg(test)]

@@ -10,7 +10,9 @@ mod check;
 mod compare;
 mod doctor;
 mod evaluate;
+mod export;
 mod grid;
+mod merge_manifests;
 mod phantom;
 mod predict;
 mod report;
@@ -27,6 +29,10 @@ pub(crate) enum Verb {
     Train(train::Arguments),
     /// Segment images with a trained model.
     Predict(predict::Arguments),
+    /// Prove that a batch of predictions is complete: nothing lost, nothing done twice.
+    MergeManifests(merge_manifests::Arguments),
+    /// Write one modality's network as an ONNX file.
+    Export(export::Arguments),
     /// Compare predictions with references: every metric, every class.
     Evaluate(evaluate::Arguments),
     /// Compare runs on the same cases: means, differences, paired tests.
@@ -50,6 +56,8 @@ pub(crate) fn run(verb: &Verb) -> Result<Outcome> {
         Verb::Check(arguments) => check::run(arguments),
         Verb::Train(arguments) => train::run(arguments),
         Verb::Predict(arguments) => predict::run(arguments),
+        Verb::MergeManifests(arguments) => merge_manifests::run(arguments),
+        Verb::Export(arguments) => export::run(arguments),
         Verb::Evaluate(arguments) => evaluate::run(arguments),
         Verb::Compare(arguments) => compare::run(arguments),
         Verb::Report(arguments) => report::run(arguments),

@@ -100,7 +100,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Outcome> {
     if arguments.json {
         console::print_json(&summary, "-")?;
     } else {
-        console::print(&score_table(&summary).aligned())?;
+        let table = score_table(&summary).aligned();
+        console::print(&format!("{table}post-processing: {}", summary.postprocessing))?;
     }
     Ok(Outcome::Done)
 }

@@ -4,6 +4,7 @@ mod compare;
 mod evaluate;
 mod grid;
 mod phantom_and_check;
+mod predict;
 mod report;
 mod run;
 #[cfg(unix)]

@@ -78,6 +78,21 @@ pub struct LabelClass {
     pub name: String,
     /// Values in label maps; predictions are written with the first.
     pub values: Vec<u16>,
+    /// Which part of the heart it is, where figures are to be derived from its volume.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub role: Option<Role>,
+}
+
+/// Parts of the heart whose volume means something by itself.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Role {
+    /// Blood in the left ventricle.
+    LvCavity,
+    /// Muscle of the left ventricle.
+    LvMyocardium,
+    /// Blood in the right ventricle.
+    RvCavity,
 }
 
 /// What becomes of label values that no class names.

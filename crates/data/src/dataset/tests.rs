@@ -107,7 +107,7 @@ fn a_key_that_it_does_not_know_is_named_with_file_and_line() {
         "values =",
         "vales =",
         &expect![
-            "small.toml, line 8: unknown field `vales`, expected `name` or `values` (the line is `vales = [7, 9]`)"
+            "small.toml, line 8: unknown field `vales`, expected one of `name`, `values`, `role` (the line is `vales = [7, 9]`)"
         ],
     );
     refuses(

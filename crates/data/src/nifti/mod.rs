@@ -30,7 +30,7 @@ mod tests;
 pub use self::fault::NiftiFault;
 pub use self::geometry::Geometry;
 pub use self::label_values::LabelValues;
-pub use self::write::{write_image, write_image_i16, write_labels};
+pub use self::write::{write_image, write_image_i16, write_labels, write_unit_interval};
 use crate::Error;
 
 /// A grey-value volume.

@@ -34,7 +34,7 @@ pub fn write_labels(path: &Path, like: &Geometry, values: &[u16]) -> Result<(), 
         Some(bytes) => (NiftiType::Uint8, bytes),
         None => (NiftiType::Uint16, values.iter().flat_map(|value| value.to_le_bytes()).collect()),
     };
-    write(path, like, (datatype, values.len()), &voxels)
+    write(path, like, (datatype, values.len()), 1.0, &voxels)
 }
 
 /// Writes grey values as `f32` on the grid of another volume; otherwise as [`write_labels`].
@@ -48,7 +48,7 @@ pub fn write_labels(path: &Path, like: &Geometry, values: &[u16]) -> Result<(), 
 /// As [`write_labels`].
 pub fn write_image(path: &Path, like: &Geometry, voxels: &[f32]) -> Result<(), Error> {
     let bytes: Vec<u8> = voxels.iter().flat_map(|voxel| voxel.to_le_bytes()).collect();
-    write(path, like, (NiftiType::Float32, voxels.len()), &bytes)
+    write(path, like, (NiftiType::Float32, voxels.len()), 1.0, &bytes)
 }
 
 /// Writes grey values as `i16`, as scanners do, on the grid of another volume; otherwise as
@@ -63,21 +63,46 @@ pub fn write_image(path: &Path, like: &Geometry, voxels: &[f32]) -> Result<(), E
 /// As [`write_labels`].
 pub fn write_image_i16(path: &Path, like: &Geometry, voxels: &[i16]) -> Result<(), Error> {
     let bytes: Vec<u8> = voxels.iter().flat_map(|voxel| voxel.to_le_bytes()).collect();
-    write(path, like, (NiftiType::Int16, voxels.len()), &bytes)
+    write(path, like, (NiftiType::Int16, voxels.len()), 1.0, &bytes)
+}
+
+/// Writes values of `0..=1` as `u8` with a slope of 1/255, a quarter of what `f32` takes, on the grid of
+/// another volume; otherwise as [`write_labels`].
+///
+/// Each value is rounded to the nearest multiple of 1/255; values outside the interval to its ends.
+///
+/// # Shapes
+///
+/// - `values`: `[D, H, W]` of `like`
+///
+/// # Errors
+///
+/// As [`write_labels`].
+pub fn write_unit_interval(path: &Path, like: &Geometry, values: &[f32]) -> Result<(), Error> {
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "clamped to what a byte holds; what is not a number becomes 0"
+    )]
+    let byte = |value: &f32| (value.clamp(0.0, 1.0) * 255.0).round() as u8;
+    let bytes: Vec<u8> = values.iter().map(byte).collect();
+    write(path, like, (NiftiType::Uint8, values.len()), 1.0 / 255.0, &bytes)
 }
 
 fn write(
     path: &Path,
     like: &Geometry,
     (datatype, given): (NiftiType, usize),
+    slope: f32,
     voxels: &[u8],
 ) -> Result<(), Error> {
     let shape = like.shape;
     if given != like.voxel_count() {
         return Err(Error::VoxelCount { path: path.to_owned(), given, shape });
     }
-    let header = header_for(like, datatype)
+    let mut header = header_for(like, datatype)
         .ok_or_else(|| Error::AxisTooLong { path: path.to_owned(), shape })?;
+    header.scl_slope = slope;
     let mut file = encode(&header);
     file.extend_from_slice(voxels);
     match path.file_name().map(|name| name.to_string_lossy()) {

@@ -1,6 +1,6 @@
 //! The connected part of a prediction that looks most like the structures that were sought.
 
-use std::mem;
+use crate::components::for_each_component;
 
 /// Returns the places of the connected set of voxels with the largest product, over the classes
 /// besides 0, of one plus the class's voxels; of equal ones the first.
@@ -12,17 +12,14 @@ use std::mem;
 ///
 /// - `classes`: `[slices, side, side]`
 pub(super) fn main_component(classes: &[u8], side: usize) -> Vec<usize> {
-    let mut unseen: Vec<bool> = classes.iter().map(|&class| class != 0).collect();
+    let mask: Vec<bool> = classes.iter().map(|&class| class != 0).collect();
     let mut best = (0.0, Vec::new());
-    for start in 0..classes.len() {
-        if unseen[start] {
-            let component = flood(&mut unseen, start, side);
-            let product = log_product(component.iter().map(|&at| classes[at]));
-            if product > best.0 {
-                best = (product, component);
-            }
+    for_each_component(mask, [classes.len() / (side * side), side, side], |component| {
+        let product = log_product(component.iter().map(|&at| classes[at]));
+        if product > best.0 {
+            best = (product, component);
         }
-    }
+    });
     best.1
 }
 
@@ -31,31 +28,6 @@ fn log_product(classes: impl Iterator<Item = u8>) -> f64 {
     let mut voxels = [0u32; 256];
     classes.for_each(|class| voxels[usize::from(class)] += 1);
     voxels.iter().map(|&voxels| f64::from(voxels).ln_1p()).sum()
-}
-
-/// Takes everything connected with `start` out of `unseen`.
-fn flood(unseen: &mut [bool], start: usize, side: usize) -> Vec<usize> {
-    unseen[start] = false;
-    let mut component = vec![start];
-    let mut next = 0;
-    while let Some(&at) = component.get(next) {
-        next += 1;
-        let (row, column) = (at / side % side, at % side);
-        let neighbours = [
-            (column > 0).then(|| at - 1),
-            (column + 1 < side).then(|| at + 1),
-            (row > 0).then(|| at - side),
-            (row + 1 < side).then(|| at + side),
-            at.checked_sub(side * side),
-            Some(at + side * side).filter(|&above| above < unseen.len()),
-        ];
-        for neighbour in neighbours.into_iter().flatten() {
-            if mem::take(&mut unseen[neighbour]) {
-                component.push(neighbour);
-            }
-        }
-    }
-    component
 }
 
 #[cfg(test)]

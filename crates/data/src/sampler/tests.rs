@@ -22,7 +22,7 @@ fn prepared(patient: &str, slices: usize) -> PreparedCase {
     let values = (0..count).map(|at| u16::from(at % 5 == 0)).collect();
     let image = Image { geometry: geometry.clone(), voxels, warnings: Vec::new() };
     let labels = Labels { geometry, values, warnings: Vec::new() };
-    let class = LabelClass { name: "one".to_owned(), values: vec![1] };
+    let class = LabelClass { name: "one".to_owned(), values: vec![1], role: None };
     let label_map = LabelMap::new(&[class], UnknownLabels::Error);
     let case =
         Case { patient: patient.to_owned(), modality: 0, image: "x.nii".into(), labels: None };

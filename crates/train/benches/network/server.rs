@@ -10,8 +10,8 @@ use candle_core::{DType, Device};
 use duomo_data::{Case as Patient, CropCentre, Geometry, Image, prepare_volume};
 use duomo_model::Fcn;
 use duomo_train::{
-    Experiment, FORMAT, Model, ModelCard, Provenance, TrainedNetwork, keep_freed_memory, segment,
-    segment_automatically,
+    Experiment, FORMAT, Model, ModelCard, PostProcessing, Provenance, TrainedNetwork,
+    keep_freed_memory, segment, segment_automatically,
 };
 
 use crate::case::{Case, Work};
@@ -95,6 +95,7 @@ fn model(experiment: &Experiment) -> Result<Model> {
         modalities: experiment.dataset.modalities.iter().map(|m| m.name.clone()).collect(),
         labels: experiment.dataset.labels.clone(),
         preparation: experiment.preparation(),
+        postprocessing: PostProcessing::default(),
         provenance: Provenance {
             version: String::new(),
             commit: String::new(),

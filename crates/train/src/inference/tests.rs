@@ -8,7 +8,7 @@ use duomo_data::{Dataset, Plane};
 use duomo_model::{Architecture, Fcn};
 
 use super::*;
-use crate::model_file::{FORMAT, ModelCard, Provenance};
+use crate::model_file::{FORMAT, Model, ModelCard, Provenance};
 
 const CLASSES: usize = 4;
 
@@ -67,6 +67,11 @@ fn straightforward(model: &Model, case: &Case, image: &Image) -> (PreparedCase, 
 
 fn model(seed: u64, preparation: Preparation) -> Model {
     let architecture = Architecture { width: 1, blocks: [1; 8], ..Architecture::paper(CLASSES, 2) };
+    model_of(architecture, seed, preparation)
+}
+
+/// A model of LGE and bSSFP with start values for weights.
+pub(crate) fn model_of(architecture: Architecture, seed: u64, preparation: Preparation) -> Model {
     let dataset = Dataset::load("mscmr").unwrap();
     let fcn = Fcn::new(&architecture, seed, DType::F32, &Device::Cpu).unwrap();
     let weights = fcn.parameters().to_tensors().unwrap().into_iter();
@@ -80,6 +85,7 @@ fn model(seed: u64, preparation: Preparation) -> Model {
         modalities: vec!["LGE".to_owned(), "bSSFP".to_owned()],
         labels: dataset.labels,
         preparation,
+        postprocessing: crate::PostProcessing::default(),
         provenance: Provenance {
             version: text(),
             commit: text(),
@@ -118,7 +124,7 @@ fn noise(count: usize) -> Vec<f32> {
     (0..count).map(|_| next()).collect()
 }
 
-fn preparation(crop: usize, spacing_mm: Option<f64>) -> Preparation {
+pub(crate) fn preparation(crop: usize, spacing_mm: Option<f64>) -> Preparation {
     let experiment =
         crate::Experiment::load(Dataset::load("mscmr").unwrap(), "csa", "quick", 1, &[]).unwrap();
     Preparation { crop, spacing_mm, plane: Plane::Stored, ..experiment.preparation() }

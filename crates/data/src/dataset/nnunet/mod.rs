@@ -107,7 +107,7 @@ fn classes(labels: &Map<String, Value>) -> Result<Vec<LabelClass>, String> {
             format!("class `{name}` needs one whole number, got {value}; regions are not supported")
         })?;
         if value != 0 {
-            classes.push(LabelClass { name: name.clone(), values: vec![value] });
+            classes.push(LabelClass { name: name.clone(), values: vec![value], role: None });
         }
     }
     classes.sort_by_key(|class| class.values[0]);

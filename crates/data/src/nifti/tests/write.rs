@@ -32,6 +32,21 @@ fn oblique(angles: [f64; 3], spacing: [f64; 3], handedness: f64) -> [[f64; 4]; 3
 }
 
 #[test]
+fn values_of_the_unit_interval_come_back_within_half_a_step() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("p.nii.gz");
+    let geometry = Geometry::from_spacing([1, 2, 3], [8.0, 1.0, 1.0]);
+    let values = [0.0, 1.0, 0.5, 0.123, 1.5, f32::NAN];
+
+    crate::write_unit_interval(&path, &geometry, &values).unwrap();
+
+    let found = read_image(&path).unwrap().voxels;
+    for (found, expected) in found.iter().zip([0.0, 1.0, 0.5, 0.123, 1.0, 0.0]) {
+        assert!((found - expected).abs() <= 0.5 / 255.0 + 1e-6, "{found} {expected}");
+    }
+}
+
+#[test]
 fn keeps_sform_qform_codes_units_and_spacing_of_the_input() {
     // Everything unusual at once: codes 4 and 2, sform ≠ qform, trailing axes, odd units.
     let input = sample_in_order(true)

@@ -71,7 +71,7 @@ fn case() -> Case {
 
 /// Classes 1, 2, 3 with values 10, 20, 30.
 fn label_map() -> LabelMap {
-    let class = |n: u16| LabelClass { name: n.to_string(), values: vec![10 * n] };
+    let class = |n: u16| LabelClass { name: n.to_string(), values: vec![10 * n], role: None };
     LabelMap::new(&[1, 2, 3].map(class), UnknownLabels::Error)
 }
 

@@ -1,0 +1,13 @@
+//! Many images: which they are, which of them are this process's, and what became of each.
+
+mod file_record;
+mod inputs;
+mod manifest;
+mod shard;
+
+pub(crate) use file_record::FileRecord;
+pub(crate) use inputs::{Input, collect};
+pub(crate) use manifest::{
+    Entry, FILE_NAME, Listing, Manifest, ModelFile, Precision, Recipe, SideFile, Status,
+};
+pub(crate) use shard::Shard;

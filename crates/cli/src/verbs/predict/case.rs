@@ -1,0 +1,331 @@
+//! One case, from its image to its label map, in three stages.
+
+use std::fs;
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use anyhow::{Context as _, Result, anyhow};
+use duomo_data::{
+    Case, Image, PreparedCase, read_image, write_image, write_labels, write_unit_interval,
+};
+use duomo_train::{
+    Ensemble, Segmenter as _, heart_figures, segment_automatically, segment_with_probabilities,
+    structure_volumes, voxel_mm3,
+};
+
+use super::naming::Naming;
+use crate::batch::{Entry, FileRecord, Precision, Recipe, SideFile, Status};
+use crate::console;
+use crate::pictures::{CaseView, Row, Volumes, png, reversed_axes, sheet, telling_slice};
+
+/// An image and where its label map goes.
+#[derive(Debug)]
+pub(super) struct Job {
+    /// Name of the case.
+    pub case: String,
+    /// The image.
+    pub input: PathBuf,
+    /// The label map, below the folder of predictions.
+    pub output: PathBuf,
+    /// What an earlier process says about the case.
+    pub earlier: Option<Earlier>,
+}
+
+/// What an earlier process says about a case.
+#[derive(Debug)]
+pub(super) enum Earlier {
+    /// By this recipe, so it counts while image and files are as they were.
+    Counts(Box<Entry>),
+    /// By another recipe, or it is to be done again: what it made must not stay.
+    Stale(Box<Entry>),
+}
+
+/// What is the same for every case.
+#[derive(Debug)]
+pub(super) struct Work {
+    /// The model or models.
+    pub model: Ensemble,
+    /// Index of the modality in it.
+    pub modality: usize,
+    /// How label maps are made, for the manifest.
+    pub recipe: Recipe,
+    /// Where they go.
+    pub outputs: Outputs,
+}
+
+/// Where results go.
+#[derive(Debug)]
+pub(super) struct Outputs {
+    /// Label maps.
+    pub folder: PathBuf,
+    /// What they are called.
+    pub naming: Naming,
+    /// Pictures, if they are wanted.
+    pub pictures: Option<PathBuf>,
+}
+
+/// A case on its way, with what one stage hands to the next.
+pub(super) enum Item<T> {
+    /// Nothing is left to do: an earlier process did it, or a stage failed.
+    Over(Box<Ended>),
+    /// To be worked on.
+    Open(Box<Entry>, T),
+}
+
+/// What became of a case in this process.
+pub(super) enum Ended {
+    /// It was worked on.
+    Tried(Entry),
+    /// An earlier process has done it, or has failed to.
+    Known(Entry),
+}
+
+/// An image and its classes.
+pub(super) struct Segmented {
+    image: Image,
+    classes: Vec<u8>,
+}
+
+impl<T> Item<T> {
+    /// Works on an open case; an error or a panic is recorded and ends it.
+    ///
+    /// # Errors
+    ///
+    /// A folder that cannot be written to, or a full disk: no other case would fare better.
+    fn then<U>(self, work: impl FnOnce(&mut Entry, T) -> Result<U>) -> Result<Item<U>> {
+        let (mut entry, given) = match self {
+            Self::Over(ended) => return Ok(Item::Over(ended)),
+            Self::Open(entry, given) => (entry, given),
+        };
+        match guarded(|| work(&mut entry, given)) {
+            Ok(result) => Ok(Item::Open(entry, result)),
+            Err(error) if cannot_write(&error) => Err(error),
+            Err(error) => {
+                entry.error = Some(format!("{error:#}"));
+                Ok(Item::Over(Box::new(Ended::Tried(*entry))))
+            }
+        }
+    }
+}
+
+impl Work {
+    /// Reads the image, unless an earlier process has done with it.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Item::then`], as for the other two stages.
+    pub(super) fn read(&self, job: &Job) -> Result<Item<Image>> {
+        if let Some(Earlier::Counts(before)) = &job.earlier
+            && self.still_holds(job, before)
+        {
+            return Ok(Item::Over(Box::new(Ended::Known((**before).clone()))));
+        }
+        let entry = Entry::begin(&job.case, &job.input, &job.output, &self.recipe);
+        Item::Open(Box::new(entry), ()).then(|entry, ()| {
+            let start = Instant::now();
+            // Also of a file that turns out to be faulty: it is tried again once it has changed.
+            entry.input_file = FileRecord::of(&job.input).ok();
+            let image = read_image(&job.input)?;
+            entry.seconds.read = start.elapsed().as_secs_f64();
+            Ok(image)
+        })
+    }
+
+    /// Whether what was found out about a case would be found out again.
+    fn still_holds(&self, job: &Job, before: &Entry) -> bool {
+        let same_input = match &before.input_file {
+            Some(file) => file.is_unchanged(&job.input),
+            None => !job.input.exists(),
+        };
+        same_input && (before.status == Status::Failed || before.is_whole(&self.outputs.folder))
+    }
+
+    /// Segments the image, and writes its probabilities if they are wanted.
+    pub(super) fn infer(&self, item: Item<Image>) -> Result<Item<Segmented>> {
+        item.then(|entry, mut image| {
+            let start = Instant::now();
+            let case = Case {
+                patient: entry.case.clone(),
+                modality: self.modality,
+                image: entry.input.clone(),
+                labels: None,
+            };
+            let (prepared, mut classes) =
+                segment_automatically(&self.model, &case, &image, self.modality)?;
+            if let Some(precision) = self.recipe.probabilities {
+                self.write_probabilities(entry, &prepared, &image, precision)?;
+            }
+            let (shape, voxel_mm3) = (image.geometry.shape, voxel_mm3(&image.geometry));
+            self.recipe.postprocessing.apply(&mut classes, shape, voxel_mm3);
+            let labels = &self.model.card().labels;
+            entry.warnings = prepared.warnings;
+            entry.structures = structure_volumes(labels, &classes, &image.geometry);
+            entry.heart = heart_figures(labels, &entry.structures);
+            if self.outputs.pictures.is_none() {
+                // Only its geometry is still wanted.
+                image.voxels = Vec::new();
+            }
+            entry.seconds.infer = start.elapsed().as_secs_f64();
+            Ok(Segmented { image, classes })
+        })
+    }
+
+    /// Writes what came out.
+    pub(super) fn write(&self, job: &Job, item: Item<Segmented>) -> Result<Ended> {
+        let item = item.then(|entry, segmented| {
+            let start = Instant::now();
+            self.write_case(entry, &segmented)?;
+            entry.seconds.write = start.elapsed().as_secs_f64();
+            Ok(())
+        })?;
+        match item {
+            Item::Open(mut entry, ()) => {
+                entry.status = Status::Done;
+                Ok(Ended::Tried(*entry))
+            }
+            Item::Over(ended) => {
+                if matches!(*ended, Ended::Tried(_))
+                    && let Some(Earlier::Counts(stale) | Earlier::Stale(stale)) = &job.earlier
+                {
+                    // It must not pass for what this process has found out.
+                    let files = stale.probability_files.iter().map(|side| &side.file);
+                    for file in files.chain([&stale.output]) {
+                        remove(&self.outputs.folder.join(file))?;
+                    }
+                }
+                Ok(*ended)
+            }
+        }
+    }
+
+    fn write_case(&self, entry: &mut Entry, segmented: &Segmented) -> Result<()> {
+        let Segmented { image, classes } = segmented;
+        let path = self.place(&entry.output)?;
+        write_labels(&path, &image.geometry, &self.model.card().label_values(classes))?;
+        entry.output_file = Some(record(&path)?);
+        match &self.outputs.pictures {
+            Some(folder) => self.draw(&entry.case, segmented, folder),
+            None => Ok(()),
+        }
+    }
+
+    /// Writes the probabilities of each class while the case is in the network's stage, so that only one
+    /// case's are ever in memory.
+    fn write_probabilities(
+        &self,
+        entry: &mut Entry,
+        prepared: &PreparedCase,
+        image: &Image,
+        precision: Precision,
+    ) -> Result<()> {
+        let (_, probabilities) = segment_with_probabilities(&self.model, prepared, self.modality)?;
+        let labels = self.model.card().labels.iter().map(|label| &label.name[..]);
+        for (class, name) in std::iter::once("background").chain(labels).enumerate() {
+            let file = self.outputs.naming.probabilities(&entry.case, class, name);
+            let path = self.place(&file)?;
+            let values = probabilities.of_class(class);
+            match precision {
+                Precision::U8 => write_unit_interval(&path, &image.geometry, &values)?,
+                Precision::F32 => write_image(&path, &image.geometry, &values)?,
+            }
+            entry.probability_files.push(SideFile { file, record: record(&path)? });
+        }
+        Ok(())
+    }
+
+    /// Where a file of the folder lies; its own folder is made.
+    fn place(&self, file: &Path) -> Result<PathBuf> {
+        let path = self.outputs.folder.join(file);
+        if let Some(folder) = path.parent().filter(|_| file.components().count() > 1) {
+            fs::create_dir_all(folder)
+                .with_context(|| format!("cannot make folder {}", folder.display()))?;
+        }
+        Ok(path)
+    }
+
+    fn draw(&self, case: &str, segmented: &Segmented, folder: &Path) -> Result<()> {
+        let Segmented { image, classes } = segmented;
+        let volumes = Volumes {
+            shape: image.geometry.shape,
+            spacing_mm: image.geometry.spacing_mm,
+            reversed: reversed_axes(&image.geometry.affine),
+            image: Some(&image.voxels),
+            reference: None,
+            prediction: classes,
+        };
+        let slice = telling_slice(&volumes);
+        let caption = format!("{case}  slice {} of {}", slice + 1, volumes.shape[0]);
+        let row = Row::draw(&CaseView { caption, score: String::new(), volumes, slice });
+        let names: Vec<String> =
+            self.model.card().labels.iter().map(|label| label.name.clone()).collect();
+        let picture = png(&sheet(&[row], &names))?;
+        console::write_file(&folder.join(format!("{case}.png")), &picture)
+    }
+}
+
+/// A panic becomes an error: one case's fault must not end the batch.
+fn guarded<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<String>().map(String::as_str);
+        let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or_default();
+        Err(anyhow!("a fault in the program, please report it: {text}"))
+    })
+}
+
+/// Whether the disk or the folder is to blame, not the data.
+fn cannot_write(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| {
+        let of_data = cause.downcast_ref::<duomo_data::Error>();
+        cause.is::<io::Error>() || matches!(of_data, Some(duomo_data::Error::Write { .. }))
+    })
+}
+
+fn record(path: &Path) -> Result<FileRecord> {
+    FileRecord::of(path).with_context(|| format!("cannot read {} again", path.display()))
+}
+
+fn remove(path: &Path) -> Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("cannot remove {}", path.display()))
+        }
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_ends_its_case_and_no_other() {
+        let recipe = Recipe::example("LGE");
+        let path = Path::new("a.nii.gz");
+        let item = || Item::Open(Box::new(Entry::begin("a", path, path, &recipe)), 3);
+
+        let failed = item().then(|_, number| -> Result<i32> { panic!("no case {number}") });
+        let done = item().then(|_, number| Ok(number + 1));
+
+        let Ok(Item::Over(ended)) = failed else { panic!("the case goes on") };
+        let Ended::Tried(entry) = *ended else { panic!("the case was not tried") };
+        assert_eq!(entry.status, Status::Failed);
+        assert!(entry.error.unwrap().ends_with("please report it: no case 3"));
+        assert!(matches!(done, Ok(Item::Open(_, 4))));
+    }
+
+    #[test]
+    fn a_full_disk_ends_the_batch_and_a_faulty_file_does_not() {
+        let recipe = Recipe::example("LGE");
+        let path = Path::new("a.nii.gz");
+        let failing = |error: duomo_data::Error| {
+            let item = Item::Open(Box::new(Entry::begin("a", path, path, &recipe)), ());
+            item.then(|_, ()| -> Result<()> { Err(error.into()) })
+        };
+        let reason = || io::Error::from(io::ErrorKind::StorageFull);
+
+        assert!(failing(duomo_data::Error::Write { path: path.into(), reason: reason() }).is_err());
+        assert!(failing(duomo_data::Error::Read { path: path.into(), reason: reason() }).is_ok());
+    }
+}
