@@ -10,6 +10,7 @@ mod augment;
 mod dataset;
 mod discover;
 mod error;
+mod inspect;
 mod nifti;
 mod prepare;
 mod random;
@@ -25,6 +26,9 @@ pub use augment::{Augmentation, AugmentationKey};
 pub use dataset::{Dataset, LabelClass, LabelMap, ModalityFiles, UnknownLabels};
 pub use discover::{Case, Discovery, LeftOut, Reason, discover};
 pub use error::Error;
+pub use inspect::{
+    Finding, FindingKind, FixedHeader, Glimpse, InspectedCase, Inspection, fix_headers, inspect,
+};
 pub use prepare::{
     CropCentre, GeometryCheck, LabelResampling, Placement, Plane, PlaneBox, Preparation,
     PreparedCase, prepare, prepare_all, prepare_volume,

@@ -121,7 +121,7 @@ impl<'a> Trainer<'a> {
                 saved = step;
             }
         }
-        self.finish()
+        self.finish(observer)
     }
 
     /// Saves what was done since step `saved`, and ends.
@@ -208,11 +208,27 @@ impl<'a> Trainer<'a> {
         Model::from_parts(self.card(), &tensors, &self.device)
     }
 
-    /// Writes the best weights as the run's model.
-    fn finish(mut self) -> Result<Model> {
-        let best =
-            checkpoint::restore(&self.folder.best_checkpoint(), &self.networks, &self.device)?;
-        self.progress.step = best.step;
+    /// Writes the best weights as the run's model; if their checkpoint is damaged, the last ones, with a warning.
+    fn finish(mut self, observer: &mut dyn Observer) -> Result<Model> {
+        let best = self.folder.best_checkpoint();
+        match checkpoint::restore(&best, &self.networks, &self.device) {
+            Ok(best) => self.progress.step = best.step,
+            Err(error) => {
+                let step = self.progress.step;
+                let text = format!(
+                    "cannot use the best weights: {error:#}; the model gets those of step {step}"
+                );
+                observer.event(&Event::Warning(&text));
+                // A damaged file is refused before a weight is touched, one of another network is not.
+                let restored = checkpoint::restore_newest(
+                    self.folder,
+                    &self.networks,
+                    &self.device,
+                    observer,
+                )?;
+                self.progress = restored.context("the run has no checkpoint")?;
+            }
+        }
         let tensors = model_file::weights(&self.networks)?;
         model_file::write(&self.folder.model(), &self.card(), &tensors, &[])?;
         self.model()

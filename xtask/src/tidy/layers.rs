@@ -18,6 +18,7 @@ const LAYERS: [Layer; 9] = [
         name: "duomo-data",
         inside: &[],
         outside: &[
+            "blake3",
             "flate2",
             "libdeflater",
             "nifti",
@@ -65,6 +66,7 @@ const LAYERS: [Layer; 9] = [
             "anyhow",
             "blake3",
             "candle-core",
+            "humantime",
             "rayon",
             "safetensors",
             "serde",
@@ -87,6 +89,8 @@ const LAYERS: [Layer; 9] = [
             "serde_json",
             "signal-hook",
             "toml",
+            "tracing",
+            "tracing-subscriber",
         ],
     },
     // No candle here: recipes must build in seconds.

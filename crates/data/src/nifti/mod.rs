@@ -28,8 +28,10 @@ mod write;
 mod tests;
 
 pub use self::fault::NiftiFault;
+pub(crate) use self::forms::FORMS_DISAGREE;
 pub use self::geometry::Geometry;
 pub use self::label_values::LabelValues;
+pub(crate) use self::voxels::NOT_FINITE;
 pub use self::write::{write_image, write_image_i16, write_labels};
 use crate::Error;
 
