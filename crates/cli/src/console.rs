@@ -1,7 +1,6 @@
 //! Results go to stdout, everything else to stderr.
 
-use std::env;
-use std::io::{self, IsTerminal as _, Write as _};
+use std::io::{self, Write as _};
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
@@ -51,33 +50,15 @@ pub(crate) fn write_file(path: &Path, bytes: &[u8]) -> Result<()> {
 
 /// Logs a sentence.
 pub(crate) fn note(message: &str) {
-    log(message);
+    tracing::info!("{message}");
 }
 
 /// Logs something that deserves attention.
 pub(crate) fn warn(message: &str) {
-    log(&format!("{}: {message}", painted("warning", "33;1")));
+    tracing::warn!("{message}");
 }
 
 /// Logs why the program ends.
 pub(crate) fn fail(message: &str) {
-    log(&format!("{}: {message}", painted("error", "31;1")));
-}
-
-/// Whether stderr is a terminal that bars and colours may be drawn on.
-pub(crate) fn is_terminal() -> bool {
-    io::stderr().is_terminal()
-}
-
-fn log(line: &str) {
-    // A closed stderr is no reason to stop working.
-    let _ = writeln!(io::stderr().lock(), "{line}");
-}
-
-fn painted(word: &str, colour: &str) -> String {
-    if is_terminal() && env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()) {
-        format!("\u{1b}[{colour}m{word}\u{1b}[0m")
-    } else {
-        word.to_owned()
-    }
+    tracing::error!("{message}");
 }

@@ -15,6 +15,7 @@ mod console;
 mod exit;
 mod figures;
 mod loaded_case;
+mod logging;
 mod paper_tables;
 mod pictures;
 mod progress;
@@ -35,10 +36,13 @@ use verbs::Verb;
 struct Arguments {
     #[command(subcommand)]
     verb: Verb,
+    #[command(flatten)]
+    verbosity: logging::Verbosity,
 }
 
 fn main() -> ExitCode {
-    let verb = Arguments::parse().verb;
+    let Arguments { verb, verbosity } = Arguments::parse();
+    verbosity.begin();
     // Feature maps of equal sizes come again and again. Nothing else does, and memory fresh from the system
     // is zero without being written: what stays zero, as most bit planes of an evaluation, costs nothing.
     if matches!(verb, Verb::Train(_) | Verb::Predict(_) | Verb::Grid(_)) {

@@ -6,6 +6,7 @@ use duomo_train::{Event, LossTerms, Observer};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::console;
+use crate::logging;
 use crate::signals;
 use crate::table::number;
 
@@ -30,7 +31,7 @@ struct Pace {
 impl Progress {
     /// An observer that draws a bar if stderr is a terminal.
     pub(crate) fn new() -> Self {
-        let bar = console::is_terminal().then(|| {
+        let bar = logging::may_draw_bars().then(|| {
             let bar = ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::stderr_with_hz(8));
             // The template is fixed, so a failure would show in the first run of the tests.
             let style = ProgressStyle::with_template("{bar:24.cyan/dim} {msg}");

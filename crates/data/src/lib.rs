@@ -11,6 +11,7 @@ mod components;
 mod dataset;
 mod discover;
 mod error;
+mod inspect;
 mod nifti;
 mod prepare;
 mod random;
@@ -27,6 +28,9 @@ pub use components::for_each_component;
 pub use dataset::{Dataset, LabelClass, LabelMap, ModalityFiles, Role, UnknownLabels};
 pub use discover::{Case, Discovery, LeftOut, Reason, discover};
 pub use error::Error;
+pub use inspect::{
+    Finding, FindingKind, FixedHeader, Glimpse, InspectedCase, Inspection, fix_headers, inspect,
+};
 pub use prepare::{
     CropCentre, GeometryCheck, LabelResampling, Placement, Plane, PlaneBox, Preparation,
     PreparedCase, prepare, prepare_all, prepare_volume,

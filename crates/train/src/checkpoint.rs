@@ -92,9 +92,11 @@ pub(crate) fn save(
 ) -> Result<()> {
     let mut tensors = model_file::weights(networks)?;
     tensors.append(&mut model_file::moments(networks));
-    let progress = [("progress", serde_json::to_string(progress)?)];
-    model_file::write(path, card, &tensors, &progress)
-        .with_context(|| format!("cannot write checkpoint {}", path.display()))
+    let metadata = [("progress", serde_json::to_string(progress)?)];
+    model_file::write(path, card, &tensors, &metadata)
+        .with_context(|| format!("cannot write checkpoint {}", path.display()))?;
+    tracing::debug!("checkpoint of step {}: {}", progress.step, path.display());
+    Ok(())
 }
 
 /// Fills networks and moments from a checkpoint and returns its progress.

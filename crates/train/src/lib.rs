@@ -24,6 +24,7 @@ mod evaluation;
 mod experiment;
 mod grid;
 mod inference;
+mod log_file;
 mod loss;
 mod model_file;
 mod network;

@@ -10,6 +10,7 @@ use crate::bad_data::BadData;
 use crate::cases::Cases;
 use crate::evaluation::evaluate_test_cases;
 use crate::experiment::Experiment;
+use crate::log_file::LogFile;
 use crate::observer::{Event, Observer};
 use crate::provenance::{Program, data_hash};
 use crate::run_folder::{Resume, RunFolder, Timing};
@@ -67,29 +68,45 @@ struct RunRecord<'a> {
 /// - a loss that is not finite; the last good checkpoint is kept
 /// - [`Interrupted`](crate::Interrupted) if the observer wants the run to stop: every step it did is kept
 pub fn train(request: &TrainRequest, observer: &mut dyn Observer) -> Result<Summary> {
-    let experiment = &request.experiment;
-    let folder = RunFolder::open(&request.out, experiment, request.resume)?;
+    let folder = RunFolder::open(&request.out, &request.experiment, request.resume)?;
     if folder.is_done() {
         let text = format!("{} is done; nothing to train", request.out.display());
         observer.event(&Event::Message(&text));
         return Summary::read(&folder.summary());
     }
+    let mut log = LogFile::new(observer);
+    let result = run(request, &folder, &mut log);
+    match &result {
+        Ok(_) => log.line("", "done"),
+        Err(error) => log.line("ended", &format!("{error:#}")),
+    }
+    result
+}
+
+fn run(request: &TrainRequest, folder: &RunFolder, log: &mut LogFile<'_>) -> Result<Summary> {
+    let experiment = &request.experiment;
     let start = Instant::now();
-    let cases = Cases::gather(experiment, &request.data, observer)?;
+    let cases = Cases::gather(experiment, &request.data, log)?;
     for sentence in cases.absent_classes(&experiment.dataset, &request.data) {
         match request.absent_class {
-            AbsentClass::Warn => observer.event(&Event::Warning(&sentence)),
+            AbsentClass::Warn => log.event(&Event::Warning(&sentence)),
             AbsentClass::Refuse => return Err(BadData::error(sentence)),
         }
     }
     folder.begin(experiment)?;
     let _lock = folder.lock()?;
+    log.open(&folder.log())?;
     let data_hash = data_hash(&request.data, &cases.all)?;
+    let program = Program::current();
+    log.line(
+        "",
+        &format!("duomo {} ({}) on {}", program.version, program.commit, program.platform),
+    );
     folder.write_json(
         &folder.run(),
         &RunRecord {
             schema: "duomo.run/1",
-            program: Program::current(),
+            program,
             data: &request.data,
             data_hash: &data_hash,
             seed: experiment.seed,
@@ -97,14 +114,14 @@ pub fn train(request: &TrainRequest, observer: &mut dyn Observer) -> Result<Summ
             cases: cases.all.len(),
         },
     )?;
-    describe(&cases, experiment, observer);
+    describe(&cases, experiment, log);
 
-    let trainer = Trainer::new(experiment, &folder, &cases, &data_hash, observer)?;
+    let trainer = Trainer::new(experiment, folder, &cases, &data_hash, log)?;
     let from_step = trainer.step_done();
-    let model = trainer.run(observer)?;
+    let model = trainer.run(log)?;
     let label_map = experiment.dataset.label_map();
     let steps = experiment.schedule.steps;
-    let scores = evaluate_test_cases(&model, &cases, &label_map, &folder, steps, observer)
+    let scores = evaluate_test_cases(&model, &cases, &label_map, folder, steps, log)
         .context("on the test patients")?;
     let summary = Summary::of(&model.card, scores);
     folder.write_json(&folder.summary(), &summary)?;

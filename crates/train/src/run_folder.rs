@@ -58,6 +58,11 @@ impl RunFolder {
                 "{} already holds a run; give another --out, or --resume auto to go on with it",
                 root.display()
             ),
+            // Whatever it is, it is somebody's.
+            (Resume::Never, None) if is_occupied(root) => bail!(
+                "{} is not empty; give another --out, or --resume auto to begin beside what it holds",
+                root.display()
+            ),
             (Resume::Must, None) => {
                 bail!("{} holds no run to resume; --resume auto begins one", root.display())
             }
@@ -139,6 +144,11 @@ impl RunFolder {
     /// `metrics.jsonl`: one line per step and per validation.
     pub fn metrics(&self) -> PathBuf {
         self.root.join("metrics.jsonl")
+    }
+
+    /// `log.txt`: what the run said, with the time.
+    pub fn log(&self) -> PathBuf {
+        self.root.join("log.txt")
     }
 
     /// `summary.json`: the test patients' scores.
@@ -246,6 +256,10 @@ impl RunFolder {
             .collect();
         Ok(atomic_write(&self.metrics(), kept.as_bytes())?)
     }
+}
+
+fn is_occupied(folder: &Path) -> bool {
+    fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_some())
 }
 
 /// The experiment as TOML, every key resolved.

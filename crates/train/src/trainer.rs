@@ -211,9 +211,7 @@ impl<'a> Trainer<'a> {
 
     /// Learns the post-processing of the best weights and writes both as the run's model.
     fn finish(mut self, observer: &mut dyn Observer) -> Result<Model> {
-        let best =
-            checkpoint::restore(&self.folder.best_checkpoint(), &self.networks, &self.device)?;
-        self.progress.step = best.step;
+        self.restore_best(observer)?;
         let mut model = self.model()?;
         let steps = self.experiment.schedule.steps;
         let label_map = self.experiment.dataset.label_map();
@@ -225,6 +223,30 @@ impl<'a> Trainer<'a> {
         let tensors = model_file::weights(&self.networks)?;
         model_file::write(&self.folder.model(), &model.card, &tensors, &[])?;
         Ok(model)
+    }
+
+    /// Takes the best weights; if their checkpoint is damaged, the last ones, with a warning.
+    fn restore_best(&mut self, observer: &mut dyn Observer) -> Result<()> {
+        let best = self.folder.best_checkpoint();
+        match checkpoint::restore(&best, &self.networks, &self.device) {
+            Ok(best) => self.progress.step = best.step,
+            Err(error) => {
+                let step = self.progress.step;
+                let text = format!(
+                    "cannot use the best weights: {error:#}; the model gets those of step {step}"
+                );
+                observer.event(&Event::Warning(&text));
+                // A damaged file is refused before a weight is touched, one of another network is not.
+                let restored = checkpoint::restore_newest(
+                    self.folder,
+                    &self.networks,
+                    &self.device,
+                    observer,
+                )?;
+                self.progress = restored.context("the run has no checkpoint")?;
+            }
+        }
+        Ok(())
     }
 
     fn card(&self) -> ModelCard {

@@ -18,6 +18,7 @@ const LAYERS: [Layer; 9] = [
         name: "duomo-data",
         inside: &[],
         outside: &[
+            "blake3",
             "flate2",
             "libdeflater",
             "nifti",
@@ -66,6 +67,7 @@ const LAYERS: [Layer; 9] = [
             "anyhow",
             "blake3",
             "candle-core",
+            "humantime",
             "prost",
             "rayon",
             "safetensors",
@@ -91,6 +93,8 @@ const LAYERS: [Layer; 9] = [
             "serde_json",
             "signal-hook",
             "toml",
+            "tracing",
+            "tracing-subscriber",
         ],
     },
     // No candle here: recipes must build in seconds.

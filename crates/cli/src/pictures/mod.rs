@@ -8,12 +8,14 @@ use image::{Rgb, RgbImage};
 
 mod canvas;
 mod chart;
+mod contact;
 mod font;
 mod palette;
 mod panel;
 mod view;
 
 pub(crate) use chart::{Chart, Line, charts};
+pub(crate) use contact::{Thumb, contact_sheet};
 pub(crate) use view::{Volumes, reversed_axes, telling_slice};
 
 use canvas::{TEXT_HEIGHT, blank, fill, paste, stack, text_width, write};

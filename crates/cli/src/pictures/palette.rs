@@ -9,6 +9,8 @@ pub(super) const TEXT: Rgb<u8> = Rgb([222, 226, 232]);
 /// Titles above panels and other quiet words.
 pub(super) const QUIET: Rgb<u8> = Rgb([138, 146, 158]);
 
+/// Names of cases that something is to be said about.
+pub(super) const MARK: Rgb<u8> = Rgb([255, 170, 60]);
 /// Both agree on a class.
 pub(super) const AGREED: Rgb<u8> = Rgb([120, 128, 140]);
 /// The reference has a class where the prediction has background.

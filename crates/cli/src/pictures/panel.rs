@@ -6,7 +6,7 @@ use super::CaseView;
 use super::palette::{
     AGREED, BACKGROUND, CONFUSED, MISSED, SPURIOUS, blend, class_colour, to_byte,
 };
-use super::view::{Window, window};
+use super::view::{Window, whole, window};
 
 /// Title of the panel that shows where prediction and reference differ.
 pub(super) const DIFFERENCE: &str = "difference";
@@ -62,6 +62,17 @@ pub(super) fn method_panels(
     panels.extend(case.volumes.reference.map(|labels| ("reference".to_owned(), overlay(labels))));
     panels.extend(predictions.iter().map(|(title, labels)| ((*title).to_owned(), overlay(labels))));
     panels
+}
+
+/// The whole slice with the outlines of the prediction's classes.
+pub(super) fn outlined(case: &CaseView<'_>, side: u32) -> RgbImage {
+    let mut frame = Frame::new(case, side);
+    frame.window = whole(&case.volumes);
+    let [_, height, width] = case.volumes.shape;
+    let slice = case.slice * height * width..(case.slice + 1) * height * width;
+    let grey = grey_panel(case, &frame, slice.clone());
+    let classes = frame.classes(&case.volumes.prediction[slice]);
+    frame.overlay(&grey, &classes, |class| (class_colour(class), 0.0))
 }
 
 fn difference(

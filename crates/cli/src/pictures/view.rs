@@ -79,6 +79,17 @@ pub(super) fn window(volumes: &Volumes<'_>, slice: usize) -> Window {
     Window { corner_mm, side_mm }
 }
 
+/// The window that shows a whole slice.
+pub(super) fn whole(volumes: &Volumes<'_>) -> Window {
+    let [_, height, width] = volumes.shape;
+    let [height_mm, width_mm] =
+        [height as f64 * volumes.spacing_mm[1], width as f64 * volumes.spacing_mm[2]];
+    let side_mm = height_mm.max(width_mm);
+    // A slice narrower than the window lies in its middle.
+    let corner_mm = [(height_mm - side_mm) / 2.0, (width_mm - side_mm) / 2.0];
+    Window { corner_mm, side_mm }
+}
+
 /// First and one past last `[y, x]` of all annotated pixels of a slice.
 fn annotated_box(volumes: &Volumes<'_>, slice: usize) -> Option<([usize; 2], [usize; 2])> {
     let [_, height, width] = volumes.shape;

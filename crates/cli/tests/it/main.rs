@@ -3,6 +3,8 @@
 mod compare;
 mod evaluate;
 mod grid;
+#[cfg(unix)]
+mod killed;
 mod phantom_and_check;
 mod predict;
 mod report;

@@ -32,7 +32,7 @@ fn begin(data: &Path, out: &Path) -> Child {
 }
 
 /// The steps that a run has logged.
-fn steps(out: &Path) -> Vec<u64> {
+pub(crate) fn steps(out: &Path) -> Vec<u64> {
     let text = fs::read_to_string(out.join("metrics.jsonl")).unwrap_or_default();
     // The last line may be half-written.
     let lines = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());

@@ -1,5 +1,7 @@
 //! Wrong arguments: exit code 2 and a message that says what would be right.
 
+use std::process::{Command, Stdio};
+
 use expect_test::expect;
 
 use crate::{code, duomo, json, stderr, stdout};
@@ -124,4 +126,44 @@ fn the_doctor_answers_in_both_forms() {
     assert_eq!(data["cuda"], false);
     assert!(data["threads"].as_u64().is_some_and(|threads| threads > 0));
     assert!(data["methods"].as_array().is_some_and(|methods| methods.len() == 6));
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_panic() {
+    for arguments in [&["doctor"][..], &["doctor", "--json"], &["--help"], &["train", "--help"]] {
+        let mut program = Command::new(env!("CARGO_BIN_EXE_duomo"))
+            .args(arguments)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        // As `| head -c 0` does.
+        drop(program.stdout.take());
+
+        let output = program.wait_with_output().unwrap();
+
+        assert_eq!(code(&output), Some(0), "{arguments:?}: {}", stderr(&output));
+        assert_eq!(stderr(&output), "", "{arguments:?}");
+    }
+}
+
+#[test]
+fn quiet_says_nothing_but_results_and_verbose_says_more() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = |name: &str, flag: &str| {
+        let out = folder.path().join(name);
+        let out = out.to_str().unwrap();
+        let small = ["--patients", "1", "--matrix-scale", "0.1"];
+        duomo(&[&["phantom", "mscmr", "--out", out, flag], &small[..]].concat())
+    };
+
+    let quiet = run("a", "-q");
+    let both = duomo(&["doctor", "-q", "-v"]);
+    let twice = run("a", "--quiet");
+
+    assert_eq!((code(&quiet), &stderr(&quiet)[..]), (Some(0), ""));
+    assert!(!stdout(&quiet).is_empty());
+    assert!(stderr(&run("b", "-v")).contains("writing"));
+    assert_eq!(code(&both), Some(2), "{}", stderr(&both));
+    assert!(stderr(&twice).starts_with("error: "), "faults are said: {}", stderr(&twice));
 }

@@ -137,6 +137,12 @@ impl Discovery {
 /// - [`Error::NoCases`] if a selected modality has no image with labels
 /// - [`Error::Read`] if a folder cannot be listed
 pub fn discover(dataset: &Dataset, root: &Path) -> Result<Discovery, Error> {
+    let (discovery, missing) = survey(dataset, root)?;
+    missing.into_iter().next().map_or(Ok(discovery), Err)
+}
+
+/// As [`discover`], with an [`Error::NoCases`] for each modality that has no image with labels beside what was found.
+pub(crate) fn survey(dataset: &Dataset, root: &Path) -> Result<(Discovery, Vec<Error>), Error> {
     let obtain = || dataset.obtain.clone();
     if !root.is_dir() {
         return Err(Error::MissingFolder { path: root.to_owned(), obtain: obtain() });
@@ -146,12 +152,13 @@ pub fn discover(dataset: &Dataset, root: &Path) -> Result<Discovery, Error> {
         return Err(Error::NoFiles { path: root.to_owned(), obtain: obtain() });
     }
     let sorted = sort(dataset, &files);
+    let mut missing = Vec::new();
     for (modality, expected) in dataset.modalities.iter().enumerate() {
         let count = |role: Role| {
             sorted.roles[role as usize].keys().filter(|key| key.modality == modality).count()
         };
         if !sorted.pairs().any(|(key, ..)| key.modality == modality) {
-            return Err(Error::NoCases {
+            missing.push(Error::NoCases {
                 modality: expected.name.clone(),
                 root: root.to_owned(),
                 images: count(Role::Image),
@@ -160,7 +167,7 @@ pub fn discover(dataset: &Dataset, root: &Path) -> Result<Discovery, Error> {
             });
         }
     }
-    Ok(sorted.into_discovery(&files))
+    Ok((sorted.into_discovery(&files), missing))
 }
 
 /// Files by role; numbers are places in the list of files.

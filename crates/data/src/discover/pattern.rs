@@ -1,5 +1,8 @@
 //! Patterns of file names that capture the patient.
 
+/// Characters and placeholders of a path component; no file system has names of more than 255 bytes.
+const PIECES_MAX: usize = 1024;
+
 /// A pattern of [`ModalityFiles`](crate::ModalityFiles) for one spelling of the modality.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Pattern {
@@ -28,6 +31,9 @@ impl Pattern {
             .ok_or("has a brace that belongs to neither `{patient}` nor `{modality}`")?;
         if components.iter().any(Vec::is_empty) {
             return Err("has an empty path component");
+        }
+        if components.iter().any(|pieces| pieces.len() > PIECES_MAX) {
+            return Err("has a path component longer than any file's name");
         }
         Ok(Self { components })
     }
@@ -67,23 +73,49 @@ fn pieces(component: &str) -> Option<Vec<Piece>> {
 ///
 /// `*` takes as little as it can and the patient, who is never empty, as much as it can.
 fn capture<'a>(pieces: &[Piece], name: &'a str) -> Option<&'a str> {
-    let Some((first, rest)) = pieces.split_first() else {
-        return name.is_empty().then_some("");
-    };
-    let mut cuts = name.char_indices().map(|(at, _)| at).chain([name.len()]);
-    match first {
-        Piece::Character(literal) => {
-            let found = name.chars().next().filter(|c| c.eq_ignore_ascii_case(literal))?;
-            capture(rest, &name[found.len_utf8()..])
+    let cuts: Vec<usize> = name.char_indices().map(|(at, _)| at).chain([name.len()]).collect();
+    let last = cuts.len() - 1;
+    let fits = fits(pieces, name, last);
+    let (mut at, mut patient) = (0, "");
+    for (place, piece) in pieces.iter().enumerate() {
+        let after = &fits[place + 1];
+        if !fits[place][at] {
+            return None;
         }
-        Piece::Anything => cuts.find_map(|cut| capture(rest, &name[cut..])),
-        Piece::Patient => {
-            let longest_first = cuts.skip(1).collect::<Vec<_>>().into_iter().rev();
-            longest_first
-                .map(|cut| name.split_at(cut))
-                .find_map(|(patient, after)| capture(rest, after).map(|_| patient))
+        at = match piece {
+            Piece::Character(_) => at + 1,
+            Piece::Anything => (at..=last).find(|&end| after[end])?,
+            Piece::Patient => {
+                let end = (at + 1..=last).rev().find(|&end| after[end])?;
+                patient = &name[cuts[at]..cuts[end]];
+                end
+            }
+        };
+    }
+    fits[pieces.len()][at].then_some(patient)
+}
+
+/// Whether the pieces from each on match the characters from each on, up to the end of the name: found from the end, so
+/// that many asterisks cost no more than many characters.
+fn fits(pieces: &[Piece], name: &str, last: usize) -> Vec<Vec<bool>> {
+    let characters: Vec<char> = name.chars().collect();
+    let mut fits = vec![vec![false; last + 1]; pieces.len() + 1];
+    fits[pieces.len()][last] = true;
+    for (place, piece) in pieces.iter().enumerate().rev() {
+        for at in (0..=last).rev() {
+            let follows = |from: usize| fits[place + 1].get(from).copied().unwrap_or(false);
+            // What takes many characters takes one, and then goes on as it is.
+            let goes_on = at < last && fits[place][at + 1];
+            fits[place][at] = match piece {
+                Piece::Character(literal) => {
+                    at < last && characters[at].eq_ignore_ascii_case(literal) && follows(at + 1)
+                }
+                Piece::Anything => follows(at) || goes_on,
+                Piece::Patient => follows(at + 1) || goes_on,
+            };
         }
     }
+    fits
 }
 
 #[cfg(test)]
@@ -134,5 +166,49 @@ mod tests {
             "has a brace that belongs to neither `{patient}` nor `{modality}`"
         );
         assert_eq!(problem("/{patient}"), "has an empty path component");
+    }
+
+    #[test]
+    fn many_asterisks_cost_no_more_than_many_characters() {
+        let many = format!("{}{{patient}}b", "*a".repeat(300));
+
+        assert_eq!(patient(&many, &format!("{}b", "a".repeat(250))), None);
+        assert_eq!(
+            patient(&format!("{}{{patient}}", "*".repeat(1000)), "p7").as_deref(),
+            Some("p7")
+        );
+        let long = Pattern::new(&format!("{}{{patient}}", "*".repeat(2000)), "LGE");
+        assert_eq!(long, Err("has a path component longer than any file's name"));
+    }
+
+    /// What [`capture`] does, by trying: slow with many asterisks.
+    fn capture_by_trying<'a>(pieces: &[Piece], name: &'a str) -> Option<&'a str> {
+        let Some((first, rest)) = pieces.split_first() else {
+            return name.is_empty().then_some("");
+        };
+        let mut cuts = name.char_indices().map(|(at, _)| at).chain([name.len()]);
+        match first {
+            Piece::Character(literal) => {
+                let found = name.chars().next().filter(|c| c.eq_ignore_ascii_case(literal))?;
+                capture_by_trying(rest, &name[found.len_utf8()..])
+            }
+            Piece::Anything => cuts.find_map(|cut| capture_by_trying(rest, &name[cut..])),
+            Piece::Patient => {
+                let longest_first = cuts.skip(1).collect::<Vec<_>>().into_iter().rev();
+                let mut parts = longest_first.map(|cut| name.split_at(cut));
+                parts.find_map(|(patient, after)| capture_by_trying(rest, after).map(|_| patient))
+            }
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn captures_what_trying_every_way_captures(
+            before in "[ab*é]{0,6}", after in "[ab*]{0,5}", name in "[abAé]{0,9}",
+        ) {
+            let pieces = pieces(&format!("{before}{{patient}}{after}")).unwrap();
+
+            proptest::prop_assert_eq!(capture(&pieces, &name), capture_by_trying(&pieces, &name));
+        }
     }
 }

@@ -15,6 +15,9 @@ type Affine = [[f64; 4]; 3];
 /// Corners of sform and qform farther apart than this are worth a warning.
 const DISAGREEMENT_MM: f64 = 0.1;
 
+/// What only the warning about sform and qform that disagree holds.
+pub(crate) const FORMS_DISAGREE: &str = "place a corner of the volume";
+
 /// Largest `|RᵀR − I|` of a matrix that still counts as a rotation; headers hold 32-bit
 /// reals, and 1e-4 moves a corner 300 mm away by 0.03 mm.
 const SHEAR_MAX: f64 = 1e-4;
@@ -90,7 +93,7 @@ pub(super) fn set_qform(header: &mut NiftiHeader, affine: &Affine, code: i16) {
     [header.quatern_x, header.quatern_y, header.quatern_z] = affine.map(|row| narrow(row[3]));
 }
 
-fn sform(header: &NiftiHeader) -> Affine {
+pub(super) fn sform(header: &NiftiHeader) -> Affine {
     [header.srow_x, header.srow_y, header.srow_z].map(|row| row.map(f64::from))
 }
 
@@ -144,7 +147,7 @@ fn warn_if_forms_disagree(
             warnings.push(format!("the qform {qform:?} does not span space; the sform is used"));
         } else if distance_mm > DISAGREEMENT_MM {
             warnings.push(format!(
-                "sform (code {}) and qform (code {}) place a corner of the volume {distance_mm:.3} mm apart; the sform is used",
+                "sform (code {}) and qform (code {}) {FORMS_DISAGREE} {distance_mm:.3} mm apart; the sform is used",
                 header.sform_code, header.qform_code
             ));
         }

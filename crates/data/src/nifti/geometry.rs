@@ -100,6 +100,17 @@ impl Geometry {
         Ok(Self { shape, spacing_mm: forms::spacing(&affine), affine, header })
     }
 
+    /// Returns the same grid with a qform that says what the sform says; with shear it cannot, and gets code 0.
+    #[must_use]
+    pub fn with_qform_of_sform(&self) -> Self {
+        let mut geometry = self.clone();
+        if geometry.header.sform_code > 0 {
+            let (sform, code) = (forms::sform(&self.header), self.header.qform_code);
+            forms::set_qform(&mut geometry.header, &sform, code);
+        }
+        geometry
+    }
+
     /// Number of voxels, `D·H·W`.
     pub fn voxel_count(&self) -> usize {
         self.shape.iter().product()

@@ -18,6 +18,13 @@ const PADDING_MAX: usize = 1 << 20;
 /// The format expands no byte to more than this many.
 const EXPANSION_MAX: usize = 1032;
 
+/// Up to this size, or up to [`EXPANSION_TRUSTED`] times the packed bytes, memory is set aside on the word of header and
+/// trailer. Larger claims have to be proved by unpacking step by step: label maps, which that is quick for.
+const TRUSTED_MAX: usize = 64 << 20;
+
+/// More than scanners' images shrink.
+const EXPANSION_TRUSTED: usize = 8;
+
 /// True if the bytes start like a gzip member.
 pub(super) fn is_gzip(bytes: &[u8]) -> bool {
     bytes.starts_with(&[0x1f, 0x8b])
@@ -45,7 +52,8 @@ pub(super) fn unpack(packed: &[u8], declared: usize) -> Result<Vec<u8>, NiftiFau
 pub(super) fn unpack_one_member(packed: &[u8], declared: usize) -> Option<Vec<u8>> {
     let size = declared_size(packed)?;
     let holds = declared..=declared.checked_add(PADDING_MAX)?;
-    if !holds.contains(&size) || size / EXPANSION_MAX > packed.len() {
+    let trusted = size <= TRUSTED_MAX || size / EXPANSION_TRUSTED <= packed.len();
+    if !holds.contains(&size) || size / EXPANSION_MAX > packed.len() || !trusted {
         return None;
     }
     let mut unpacked = vec![0; size];

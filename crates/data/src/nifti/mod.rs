@@ -5,7 +5,7 @@
 //! refused with a sentence that says what it is. Writes NIfTI-1 single files.
 //!
 //! Volumes are `[D, H, W]`, row-major: `W` is the first axis of the file. Memory is never spent on
-//! what a header merely claims: it stays within a small multiple of the bytes that are there.
+//! what a header merely claims: it stays within a small multiple of the bytes that are there, and 64 MiB.
 //!
 //! Spacings and distances follow the header. A header whose in-plane spacing went stale when
 //! somebody resampled the voxels looks like any other, and cannot be detected.
@@ -28,8 +28,10 @@ mod write;
 mod tests;
 
 pub use self::fault::NiftiFault;
+pub(crate) use self::forms::FORMS_DISAGREE;
 pub use self::geometry::Geometry;
 pub use self::label_values::LabelValues;
+pub(crate) use self::voxels::NOT_FINITE;
 pub use self::write::{write_image, write_image_i16, write_labels, write_unit_interval};
 use crate::Error;
 

@@ -12,6 +12,9 @@ const INTEGER_TOLERANCE: f64 = 0.01;
 /// Farthest that a scaled integer may lie from its label: a quarter, so that halves stay faults.
 const SCALED_TOLERANCE_MAX: f64 = 0.25;
 
+/// What the warning about [`grey_values`] that are no numbers ends with.
+pub(crate) const NOT_FINITE: &str = "voxels are NaN or infinite; replaced by 0";
+
 /// Grey values after scaling, with NaN and ±∞ replaced by 0 and counted in a warning.
 pub(super) fn grey_values(header: &mut Header, bytes: &[u8]) -> Vec<f32> {
     let (slope, inter) = scaling(&header.fields);
@@ -24,7 +27,7 @@ pub(super) fn grey_values(header: &mut Header, bytes: &[u8]) -> Vec<f32> {
     };
     let voxels: Vec<f32> = map_voxels(header, bytes, grey);
     if not_finite > 0 {
-        header.warnings.push(format!("{not_finite} voxels are NaN or infinite; replaced by 0"));
+        header.warnings.push(format!("{not_finite} {NOT_FINITE}"));
     }
     voxels
 }

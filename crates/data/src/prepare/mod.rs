@@ -188,6 +188,13 @@ fn in_plane_axes(
     }
 }
 
+/// Edges of a pixel of a case's squares along rows' and columns' axes, in millimetres.
+pub(crate) fn square_spacing(geometry: &Geometry, preparation: &Preparation) -> [f64; 2] {
+    let orientation = Orientation::new(&geometry.affine, preparation.plane);
+    let [_, row_mm, column_mm] = orientation.turned(geometry.spacing_mm);
+    preparation.spacing_mm.map_or([row_mm, column_mm], |target| [target; 2])
+}
+
 fn check_geometry(
     (image, image_path): (&Image, &Path),
     (labels, labels_path): (&Labels, &Path),

@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
 use duomo_phantom::Modality;
-use duomo_train::{BadData, Event, Interrupted, Observer, Silent, TrainRequest, train};
+use duomo_train::{BadData, Event, Interrupted, Observer, Resume, Silent, TrainRequest, train};
 use tempfile::TempDir;
 
 use crate::{PAIR, phantom, request};
@@ -168,6 +168,79 @@ fn a_run_without_a_readable_checkpoint_is_not_begun_afresh() {
     assert!(error.downcast_ref::<BadData>().is_some(), "{error:#}");
     assert!(error.to_string().contains("to begin its run afresh"), "{error:#}");
     assert_eq!(fs::read(run.out.join("metrics.jsonl")).unwrap(), before);
+}
+
+/// Ends the process at the first test case if asked to, and keeps the warnings.
+struct Tested(Vec<String>, bool);
+
+impl Observer for Tested {
+    fn event(&mut self, event: &Event<'_>) {
+        match event {
+            Event::TestCase { .. } => assert!(!self.1, "killed in the test"),
+            Event::Warning(text) => self.0.push((*text).to_owned()),
+            _ => {}
+        }
+    }
+}
+
+#[test]
+fn damaged_best_weights_give_way_to_the_last_ones() {
+    let data = phantom(&[Modality::Lge, Modality::Bssfp]);
+    let out = tempfile::tempdir().unwrap();
+    let [_, run] = twins("csa", &data, &out);
+    // Killed while it tested, when every checkpoint was written.
+    let killed = catch_unwind(AssertUnwindSafe(|| train(&run, &mut Tested(vec![], true))));
+    assert!(killed.is_err());
+    damage(&run.out.join("checkpoints/best.safetensors"), true);
+
+    let mut observer = Tested(vec![], false);
+    train(&run, &mut observer).unwrap();
+
+    let [warning] = &observer.0[..] else { panic!("{:?}", observer.0) };
+    assert!(warning.contains("best.safetensors") && warning.contains("is damaged"), "{warning}");
+    assert!(warning.ends_with("the model gets those of step 6"), "{warning}");
+}
+
+#[test]
+fn a_run_that_never_resumes_begins_in_an_empty_folder_only() {
+    let data = phantom(&[Modality::Lge, Modality::Bssfp]);
+    let out = tempfile::tempdir().unwrap();
+    let [_, mut run] = twins("joint", &data, &out);
+    run.resume = Resume::Never;
+    fs::create_dir_all(&run.out).unwrap();
+    fs::write(run.out.join("notes.txt"), "mine").unwrap();
+
+    let refused = train(&run, &mut Silent).unwrap_err();
+    fs::remove_file(run.out.join("notes.txt")).unwrap();
+    train(&run, &mut Silent).unwrap();
+    let again = train(&run, &mut Silent).unwrap_err();
+
+    assert!(refused.to_string().contains("is not empty; give another --out"), "{refused}");
+    assert!(again.to_string().contains("already holds a run"), "{again}");
+}
+
+#[test]
+fn a_run_leaves_a_log_with_times_also_of_how_it_ended() {
+    let data = phantom(&[Modality::Lge, Modality::Bssfp]);
+    let out = tempfile::tempdir().unwrap();
+    let [_, run] = twins("joint", &data, &out);
+
+    train(&run, &mut Impatient::default()).unwrap_err();
+    train(&run, &mut Silent).unwrap();
+
+    let log = fs::read_to_string(run.out.join("log.txt")).unwrap();
+    let says = |words: &str| log.lines().position(|line| line[20..].contains(words));
+    let places = [
+        "  duomo ",
+        "  LGE: train ",
+        "  ended: interrupted after step 1 of 6",
+        "  going on after step 1 of 6",
+        "  step 6/6: loss ",
+        "  step 6: validation Dice LGE ",
+        "  done",
+    ];
+    let places = places.map(|words| says(words).unwrap_or_else(|| panic!("{words}: {log}")));
+    assert!(places.is_sorted(), "{log}");
 }
 
 #[test]

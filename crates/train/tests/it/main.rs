@@ -2,6 +2,7 @@
 
 mod grid;
 mod interruptions;
+mod odd_data;
 mod runs;
 
 use std::path::{Path, PathBuf};

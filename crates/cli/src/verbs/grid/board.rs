@@ -9,6 +9,7 @@ use duomo_train::{Cell, CellEvent, Event, GridObserver, Interrupted, RunFolder, 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::console;
+use crate::logging;
 use crate::progress::clock;
 use crate::run_pictures::write_run_pictures;
 use crate::signals;
@@ -64,7 +65,7 @@ impl Board {
             dice: String::new(),
             last_line: None,
         });
-        let bar = console::is_terminal().then(|| {
+        let bar = logging::may_draw_bars().then(|| {
             let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr_with_hz(4));
             // The template is fixed, so a failure would show in the first run on a terminal.
             let style = ProgressStyle::with_template("{msg}");

@@ -6,7 +6,7 @@ use flate2::Compression;
 use flate2::write::{DeflateEncoder, GzEncoder};
 
 use super::*;
-use crate::nifti::gzip;
+use crate::nifti::{NiftiFault, gzip};
 
 fn gzipped(bytes: &[u8]) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
@@ -97,6 +97,19 @@ fn even_empty_label_maps_take_the_fast_path_but_lies_about_their_size_do_not() {
     lie[trailer..].copy_from_slice(&1_000_000_000_u32.to_le_bytes());
     assert!(gzip::unpack_one_member(&lie, 1_000_000_000).is_none());
     assert!(gzip::unpack_one_member(&packed, 2_000_000).is_none());
+}
+
+#[test]
+fn a_large_claim_about_few_bytes_is_believed_step_by_step() {
+    let claim = 65 << 20;
+    let mut lie = gzip::pack(&vec![0; claim]);
+    assert!(gzip::unpack_one_member(&lie, claim).is_none(), "no memory is set aside for it");
+    assert_eq!(gzip::unpack(&lie, claim).map(|bytes| bytes.len()), Ok(claim));
+
+    // The trailer alone proves nothing.
+    let trailer = lie.len() - 4;
+    lie[trailer..].copy_from_slice(&u32::try_from(claim + 1).unwrap().to_le_bytes());
+    assert!(matches!(gzip::unpack(&lie, claim + 1), Err(NiftiFault::Gzip { .. })));
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 mod files;
 mod intensities;
+mod oblique;
 mod round_trip;
 mod windows;
 
@@ -104,4 +105,11 @@ fn slice(shape: [usize; 2], spacing_mm: f64, value: impl Fn(usize, usize) -> f32
     let geometry = Geometry::from_spacing([1, rows, columns], [5.0, spacing_mm, spacing_mm]);
     let voxels = (0..rows * columns).map(|at| value(at / columns, at % columns)).collect();
     Image { geometry, voxels, warnings: Vec::new() }
+}
+
+fn one_hot(classes: &[u8], count: usize) -> Vec<f32> {
+    let row = |&class: &u8| {
+        (0..count).map(move |other| if usize::from(class) == other { 1.0 } else { 0.0 })
+    };
+    classes.iter().flat_map(row).collect()
 }

@@ -171,10 +171,3 @@ fn a_prediction_of_the_wrong_size_is_not_pasted() {
         prepare_volume(&case(), &image, None, &preparation(Plane::Stored, 4), CropCentre::Image);
     prepared.unwrap().placement.paste_labels(&[0; 15]);
 }
-
-fn one_hot(classes: &[u8], count: usize) -> Vec<f32> {
-    let row = |&class: &u8| {
-        (0..count).map(move |other| if usize::from(class) == other { 1.0 } else { 0.0 })
-    };
-    classes.iter().flat_map(row).collect()
-}
