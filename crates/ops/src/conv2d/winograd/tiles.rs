@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use super::super::finish::Reading;
 use super::grid::{Grid, Tile};
 use super::memory::Planes;
 use super::transforms::{Gradient, Input, Transform, both_sides};
@@ -19,6 +20,8 @@ pub(super) struct Tiles<'a> {
     pub(super) channels: Range<usize>,
     /// What lies outside the image, at least `channels.len()` zeros.
     pub(super) zeros: &'a [f32],
+    /// Applied to the pixels inside as they are read.
+    pub(super) reading: Option<Reading<'a>>,
 }
 
 impl Tiles<'_> {
@@ -52,8 +55,11 @@ impl Tiles<'_> {
         assert!(count.div_ceil(S::LANES) <= planes.blocks, "channels have room");
         for (t, tile) in self.range.clone().enumerate() {
             let mut sources = [[self.zeros.as_ptr(); SIDE]; SIDE];
-            for (sources, pixels) in sources.iter_mut().zip(pixels(self.grid.tile(tile))) {
+            let mut inside = true;
+            let tile = self.grid.tile(tile);
+            for (sources, pixels) in sources.iter_mut().zip(pixels(tile)) {
                 for (source, pixel) in sources.iter_mut().zip(pixels) {
+                    inside &= pixel.is_some();
                     if let Some(pixel) = pixel {
                         let start = pixel * self.all_channels + self.channels.start;
                         // SAFETY: the pixels of the grid's tiles are there.
@@ -61,20 +67,51 @@ impl Tiles<'_> {
                     }
                 }
             }
+            let norm = self.reading.map(|reading| reading.of_slice(tile.image()));
             for first in (0..count).step_by(S::LANES) {
                 let place = first / S::LANES * planes.block() + t * S::LANES;
+                let (channels, step) = (first..count, planes.point());
                 // SAFETY: `Work::run` runs where the unit exists; every source is valid for `count`
                 // numbers, and the planes hold this place at every point.
                 unsafe {
                     let to = to.as_mut_ptr().add(place);
-                    transform_vector::<S, T, SIDE>(&sources, first..count, to, planes.point());
+                    let Some(norm) = norm else {
+                        transform_vector::<S, T, SIDE>(
+                            &sources,
+                            channels,
+                            (to, step),
+                            #[inline(always)]
+                            |_, x| x,
+                        );
+                        continue;
+                    };
+                    let norm = norm.at::<S>(self.channels.start + first);
+                    let outside = self.zeros.as_ptr();
+                    if inside {
+                        transform_vector::<S, T, SIDE>(
+                            &sources,
+                            channels,
+                            (to, step),
+                            #[inline(always)]
+                            |_, x| norm.apply(x),
+                        );
+                    } else {
+                        transform_vector::<S, T, SIDE>(
+                            &sources,
+                            channels,
+                            (to, step),
+                            #[inline(always)]
+                            |source, x| if source == outside { x } else { norm.apply(x) },
+                        );
+                    }
                 }
             }
         }
     }
 }
 
-/// Transforms one vector of channels: the first of `channels`, or all if there are fewer.
+/// Transforms one vector of channels, the first of `channels`, or all if there are fewer, as `read` makes it of
+/// a source and what is there.
 ///
 /// # Safety
 ///
@@ -84,8 +121,8 @@ impl Tiles<'_> {
 unsafe fn transform_vector<S: Simd, T: Transform<SIDE, POINT_SIDE>, const SIDE: usize>(
     sources: &[[*const f32; SIDE]; SIDE],
     channels: Range<usize>,
-    to: *mut f32,
-    step: usize,
+    (to, step): (*mut f32, usize),
+    read: impl Fn(*const f32, S::Vector) -> S::Vector,
 ) {
     // SAFETY: by the contract of this function.
     unsafe {
@@ -93,11 +130,12 @@ unsafe fn transform_vector<S: Simd, T: Transform<SIDE, POINT_SIDE>, const SIDE: 
             #[inline(always)]
             |i, j| {
                 let from = sources[i][j].add(channels.start);
-                if channels.len() < S::LANES {
+                let x = if channels.len() < S::LANES {
                     S::load_first(from, channels.len())
                 } else {
                     S::load(from)
-                }
+                };
+                read(sources[i][j], x)
             },
             #[inline(always)]
             |i, row| {
