@@ -114,7 +114,7 @@ fn assert_same_statistics(actual: Option<&BatchStatistics>, expected: Option<&Ba
 }
 
 #[test]
-fn fused_gradients_equal_reference_whatever_the_sizes() {
+fn every_fused_gradient_equals_reference_whatever_the_sizes() {
     for size in &SIZES {
         let [fast, exact] = [DType::F32, DType::F64].map(|dtype| Case::new(size, dtype));
         for (of, one_by_one) in fast.backward(size.4).iter().zip(&exact.backward(size.4)) {

@@ -7,6 +7,7 @@ use super::grid::{Grid, Tile};
 use super::memory::Planes;
 use super::transforms::{Gradient, Input, Transform, both_sides};
 use super::{INPUT_SIDE, OUTPUT_SIDE, POINT_SIDE};
+use crate::norm::Affine;
 use crate::simd::Simd;
 
 /// Some tiles of a batch, and some of its channels.
@@ -54,60 +55,92 @@ impl Tiles<'_> {
         assert!(planes.len() <= to.len() && self.range.len() <= planes.rows, "tiles have room");
         assert!(count.div_ceil(S::LANES) <= planes.blocks, "channels have room");
         for (t, tile) in self.range.clone().enumerate() {
-            let mut sources = [[self.zeros.as_ptr(); SIDE]; SIDE];
-            let mut inside = true;
             let tile = self.grid.tile(tile);
-            for (sources, pixels) in sources.iter_mut().zip(pixels(tile)) {
-                for (source, pixel) in sources.iter_mut().zip(pixels) {
-                    inside &= pixel.is_some();
-                    if let Some(pixel) = pixel {
-                        let start = pixel * self.all_channels + self.channels.start;
-                        // SAFETY: the pixels of the grid's tiles are there.
-                        *source = unsafe { self.values.as_ptr().add(start) };
-                    }
-                }
-            }
+            let sources = self.sources(pixels(tile));
             let norm = self.reading.map(|reading| reading.of_slice(tile.image()));
             for first in (0..count).step_by(S::LANES) {
                 let place = first / S::LANES * planes.block() + t * S::LANES;
-                let (channels, step) = (first..count, planes.point());
                 // SAFETY: `Work::run` runs where the unit exists; every source is valid for `count`
                 // numbers, and the planes hold this place at every point.
                 unsafe {
-                    let to = to.as_mut_ptr().add(place);
-                    let Some(norm) = norm else {
-                        transform_vector::<S, T, SIDE>(
-                            &sources,
-                            channels,
-                            (to, step),
-                            #[inline(always)]
-                            |_, x| x,
-                        );
-                        continue;
-                    };
-                    let norm = norm.at::<S>(self.channels.start + first);
-                    let outside = self.zeros.as_ptr();
-                    if inside {
-                        transform_vector::<S, T, SIDE>(
-                            &sources,
-                            channels,
-                            (to, step),
-                            #[inline(always)]
-                            |_, x| norm.apply(x),
-                        );
-                    } else {
-                        transform_vector::<S, T, SIDE>(
-                            &sources,
-                            channels,
-                            (to, step),
-                            #[inline(always)]
-                            |source, x| if source == outside { x } else { norm.apply(x) },
-                        );
-                    }
+                    let to = (to.as_mut_ptr().add(place), planes.point());
+                    self.transform_vector::<S, T, SIDE>(&sources, first, norm, to);
                 }
             }
         }
     }
+
+    /// Where the first of the channels of each pixel lies.
+    #[inline(always)]
+    fn sources<const SIDE: usize>(&self, pixels: [[Option<usize>; SIDE]; SIDE]) -> Sources<SIDE> {
+        let mut places = [[self.zeros.as_ptr(); SIDE]; SIDE];
+        let mut inside = true;
+        for (places, pixels) in places.iter_mut().zip(pixels) {
+            for (place, pixel) in places.iter_mut().zip(pixels) {
+                inside &= pixel.is_some();
+                if let Some(pixel) = pixel {
+                    let start = pixel * self.all_channels + self.channels.start;
+                    // SAFETY: the pixels of the grid's tiles are there.
+                    *place = unsafe { self.values.as_ptr().add(start) };
+                }
+            }
+        }
+        Sources { places, inside }
+    }
+
+    /// Transforms the vector of channels from `first` on; pixels inside pass through the norm.
+    ///
+    /// # Safety
+    ///
+    /// As [`transform_vector`].
+    #[inline(always)]
+    unsafe fn transform_vector<S: Simd, T: Transform<SIDE, POINT_SIDE>, const SIDE: usize>(
+        &self,
+        sources: &Sources<SIDE>,
+        first: usize,
+        norm: Option<&Affine>,
+        to: (*mut f32, usize),
+    ) {
+        let (places, channels) = (&sources.places, first..self.channels.len());
+        // SAFETY: by the contract of this function.
+        unsafe {
+            let Some(norm) = norm else {
+                return transform_vector::<S, T, SIDE>(
+                    places,
+                    channels,
+                    to,
+                    #[inline(always)]
+                    |_, x| x,
+                );
+            };
+            let norm = norm.at::<S>(self.channels.start + first);
+            let outside = self.zeros.as_ptr();
+            if sources.inside {
+                transform_vector::<S, T, SIDE>(
+                    places,
+                    channels,
+                    to,
+                    #[inline(always)]
+                    |_, x| norm.apply(x),
+                );
+            } else {
+                transform_vector::<S, T, SIDE>(
+                    places,
+                    channels,
+                    to,
+                    #[inline(always)]
+                    |source, x| if source == outside { x } else { norm.apply(x) },
+                );
+            }
+        }
+    }
+}
+
+/// The pixels that a tile reads.
+struct Sources<const SIDE: usize> {
+    places: [[*const f32; SIDE]; SIDE],
+    /// Whether none of them lies outside the image.
+    inside: bool,
 }
 
 /// Transforms one vector of channels, the first of `channels`, or all if there are fewer, as `read` makes it of
