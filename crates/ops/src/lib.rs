@@ -6,7 +6,7 @@
 //! Tensors of type `f64` always take the reference, so a whole network can be checked against
 //! published values to nine digits.
 //!
-//! [`fused_conv2d`] joins a convolution with the norm before it and what follows it in one pass over memory;
+//! [`fused_conv2d()`] joins a convolution with the norm before it and what follows it in one pass over memory;
 //! the operations it joins are its reference.
 //!
 //! The results of the fast path do not depend on the number of threads: work is split by shape alone,

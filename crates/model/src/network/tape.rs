@@ -46,8 +46,10 @@ type OfArguments = Result<Vec<Option<Tensor>>, Error>;
 enum Backward {
     Plain(Box<dyn FnOnce(&Tensor) -> OfArguments + Send>),
     /// Given what the later readers of the first argument contribute to its gradient, returns the sum.
-    Adding(Box<dyn FnOnce(&Tensor, Option<Tensor>) -> OfArguments + Send>),
+    Adding(Box<Adding>),
 }
+
+type Adding = dyn FnOnce(&Tensor, Option<Tensor>) -> OfArguments + Send;
 
 /// One operation of the forward pass.
 struct Step {

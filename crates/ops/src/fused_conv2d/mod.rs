@@ -9,7 +9,7 @@
 //! skip, padded with zero channels. The statistics that the next norm needs are taken from `Y` on the way.
 //!
 //! Each part is optional, and the result is that of the operations one by one: [`Activation::apply`],
-//! [`conv2d`](crate::conv2d), [`dropout`](crate::dropout), [`add_skip`](crate::add_skip),
+//! [`conv2d`](fn@crate::conv2d), [`dropout`](fn@crate::dropout), [`add_skip`](fn@crate::add_skip),
 //! [`batch_statistics`](crate::batch_statistics).
 
 mod cpu;
@@ -134,7 +134,7 @@ pub struct Gradients {
 pub fn fused_conv2d_gradients(gradient: &Tensor, of: &Backward<'_>) -> Result<Gradients> {
     let dims = sizes(of.input, of.kernel, of.options)?;
     let expected = [dims.batch, dims.height, dims.width, dims.outputs];
-    let others = of.others.map(Tensor::dims).unwrap_or(of.input.dims());
+    let others = of.others.map_or(of.input.dims(), Tensor::dims);
     if gradient.dims() != expected || others != of.input.dims() {
         bail!(
             "{NAME}: got gradients of shape {:?} and {others:?}, expected {expected:?} and {:?}",

@@ -8,7 +8,7 @@ use super::affine::Affine;
 use super::{BatchStatistics, Dims, Moments, NAME, Norm, NormOptions, count_slices, to_f64};
 
 /// Batch norm with known statistics, then LeakyReLU, for operations that apply it to what they read or write
-/// ([`crate::fused_conv2d`]).
+/// ([`fused_conv2d`](fn@crate::fused_conv2d)).
 #[derive(Clone, Debug)]
 pub struct Activation {
     /// `γ` and `β`, `[R, C]`.

@@ -23,6 +23,9 @@ pub(crate) struct Units {
     pub(crate) values: Vec<f32>,
 }
 
+/// The sums of some units, given their pixels, values and channels.
+type OfGroup = fn(&[u32], &[f32], usize) -> Sums;
+
 impl Units {
     pub(super) fn slices(&self) -> usize {
         self.values.len() / (2 * self.channels * self.pixels.len()).max(1)
@@ -31,7 +34,7 @@ impl Units {
     /// Mean and variance of every row, where the sums are those of the values, and of the squared deviations
     /// from their unit's mean.
     pub(crate) fn moments(&self, rows: &[usize], row_count: usize) -> Moments {
-        let totals = self.totals(rows, row_count, &Self::group_moments, &merge);
+        let totals = self.totals(rows, row_count, Self::group_moments, merge);
         let variance = |total: &Sums| {
             let count = total.count.max(1.0);
             total.second.iter().map(|square| square / count).collect::<Vec<_>>()
@@ -45,15 +48,15 @@ impl Units {
 
     /// The plain sums of every row.
     pub(super) fn sums(&self, rows: &[usize], row_count: usize) -> Vec<Sums> {
-        self.totals(rows, row_count, &Self::group_sums, &Sums::add)
+        self.totals(rows, row_count, Self::group_sums, Sums::add)
     }
 
     fn totals(
         &self,
         rows: &[usize],
         row_count: usize,
-        of_group: &(dyn Fn(&[u32], &[f32], usize) -> Sums + Sync),
-        add: &dyn Fn(&mut Sums, &Sums),
+        of_group: OfGroup,
+        add: fn(&mut Sums, &Sums),
     ) -> Vec<Sums> {
         let pair = 2 * self.channels;
         let groups: Vec<(usize, Sums)> = self
@@ -66,7 +69,9 @@ impl Units {
             })
             .collect();
         let mut totals: Vec<Sums> = (0..row_count).map(|_| Sums::zero(self.channels)).collect();
-        groups.iter().for_each(|(row, sums)| add(&mut totals[*row], sums));
+        for (row, sums) in &groups {
+            add(&mut totals[*row], sums);
+        }
         totals
     }
 
