@@ -6,6 +6,9 @@
 //! Tensors of type `f64` always take the reference, so a whole network can be checked against
 //! published values to nine digits.
 //!
+//! [`fused_conv2d()`] joins a convolution with the norm before it and what follows it in one pass over memory;
+//! the operations it joins are its reference.
+//!
 //! The results of the fast path do not depend on the number of threads: work is split by shape alone,
 //! and partial sums are added in a fixed order. They differ in the last bits between processors with
 //! different vector units; the environment variable `DUOMO_VECTOR_UNIT` (`portable`, `avx2` or `avx512`)
@@ -22,6 +25,7 @@ mod conv2d;
 pub mod cuda;
 mod dropout;
 mod fill;
+mod fused_conv2d;
 #[cfg(any(feature = "cuda", test))]
 pub mod losses;
 mod max_pool2;
@@ -42,12 +46,10 @@ pub use adam::{AdamOptions, AdamVariable, adam_update, adam_update_all};
 pub use add_skip::add_skip;
 pub use conv2d::{Conv2d, Padding, conv2d, conv2d_input_gradient, conv2d_kernel_gradient};
 pub use dropout::dropout;
+pub use fused_conv2d::{Backward, Epilogue, Gradients, fused_conv2d, fused_conv2d_gradients};
 pub use max_pool2::{max_pool2, max_pool2_gradient};
 pub use memory::keep_freed_memory;
-pub use norm::{
-    BatchStatistics, NormOptions, batch_norm_leaky_relu, batch_norm_leaky_relu_gradients,
-    normalize_leaky_relu,
-};
+pub use norm::{Activation, BatchStatistics, NormOptions, batch_norm_leaky_relu, batch_statistics};
 #[cfg(feature = "cuda")]
 pub use norm::{
     CardStatistics, batch_norm_leaky_relu_gradients_on_card, batch_norm_leaky_relu_on_card,

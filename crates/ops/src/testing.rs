@@ -117,7 +117,7 @@ pub(crate) fn assert_fast_equals_reference(inputs: &[Tensor], operation: Operati
     for (which, (actual, expected)) in actual_gradients.iter().zip(&expected_gradients).enumerate()
     {
         let difference = relative_difference(actual, expected);
-        assert!(difference < 2e-5, "gradient {which} is off by {difference:e}");
+        assert!(difference < 1e-5, "gradient {which} is off by {difference:e}");
     }
 }
 

@@ -1,9 +1,12 @@
 //! The parts that groups are made of.
 
+use std::sync::Arc;
+
 use candle_core::{DType, Tensor, Var};
+
 use duomo_ops::{
-    BatchStatistics, Conv2d, NormOptions, Padding, batch_norm_leaky_relu,
-    batch_norm_leaky_relu_gradients, normalize_leaky_relu,
+    Activation, Backward, BatchStatistics, Conv2d, Epilogue, Gradients, NormOptions, Padding,
+    batch_statistics, fused_conv2d, fused_conv2d_gradients,
 };
 
 use super::pass::{Parameter, Pass};
@@ -37,27 +40,43 @@ impl Norm {
         }
     }
 
+    /// In a pass of its own.
     pub(crate) fn forward(&self, x: &Traced, pass: &Pass) -> Result<Traced, Error> {
-        let (gamma, beta) = (pass.parameter(&self.gamma), pass.parameter(&self.beta));
-        let rows = pass.rows.clone();
         if pass.dropout_seed().is_none() {
-            let mean = self.running_mean.as_detached_tensor();
-            let variance = self.running_variance.as_detached_tensor();
-            let tables = (&gamma.tensor, &beta.tensor);
-            let y =
-                normalize_leaky_relu(&x.tensor, tables.0, tables.1, &mean, &variance, &rows, NORM)?;
-            return Ok(Traced::constant(y));
+            return Ok(Traced::constant(self.of_running(pass)?.apply(&x.tensor)?));
         }
-        let (y, batch) =
-            batch_norm_leaky_relu(&x.tensor, &gamma.tensor, &beta.tensor, &rows, NORM)?;
-        self.follow(&batch)?;
-        let (input, tables) = (x.tensor.clone(), [gamma.tensor.clone(), beta.tensor.clone()]);
+        let (activation, [gamma, beta]) = self.of_batch(x, pass)?;
+        let y = activation.apply(&x.tensor)?;
+        let input = x.tensor.clone();
         Ok(pass.record(y, &[x, &gamma, &beta], move |gradient| {
-            let tables = tables.each_ref();
-            let gradients =
-                batch_norm_leaky_relu_gradients(&input, tables, gradient, &rows, &batch, NORM)?;
-            Ok(gradients.map(Some).into())
+            Ok(activation.gradients(&input, gradient)?.map(Some).into())
         }))
+    }
+
+    /// The norm with the running statistics.
+    pub(crate) fn of_running(&self, pass: &Pass) -> Result<Activation, Error> {
+        let tables = [&self.gamma.var, &self.beta.var].map(Var::as_detached_tensor);
+        let running = [&self.running_mean, &self.running_variance].map(Var::as_detached_tensor);
+        Ok(Activation::of_running(tables.each_ref(), running.each_ref(), &pass.rows, NORM)?)
+    }
+
+    /// The norm with the statistics of `x`, towards which the running ones move, and its tables.
+    fn of_batch(&self, x: &Traced, pass: &Pass) -> Result<(Activation, [Traced; 2]), Error> {
+        let tables = [&self.gamma, &self.beta].map(|table| pass.parameter(table));
+        let known = x.statistics.clone().filter(|known| known.present.len() == self.row_count());
+        let batch = match known {
+            Some(known) => known,
+            None => Arc::new(batch_statistics(&x.tensor, &pass.rows, self.row_count())?),
+        };
+        self.follow(&batch)?;
+        let [gamma, beta] = tables.each_ref().map(|table| &table.tensor);
+        let activation = Activation::of_batch(gamma, beta, &pass.rows, &batch, NORM)?;
+        Ok((activation, tables))
+    }
+
+    /// The rows of its tables.
+    pub(crate) fn row_count(&self) -> usize {
+        self.gamma.var.dims()[0]
     }
 
     /// Moves the running statistics of the rows that the batch holds towards the batch's.
@@ -90,13 +109,10 @@ impl Dropout {
         Self { probability, layer }
     }
 
-    fn forward(self, x: Traced, pass: &Pass) -> Result<Traced, Error> {
-        match pass.dropout_seed() {
-            Some(seed) if self.probability > 0.0 => {
-                pass.dropout(&x, self.probability, layer_seed(seed, self.layer))
-            }
-            _ => Ok(x),
-        }
+    /// Probability and seed in a pass that drops.
+    fn of_pass(self, pass: &Pass) -> Option<(f64, u64)> {
+        let seed = pass.dropout_seed().filter(|_| self.probability > 0.0)?;
+        Some((self.probability, layer_seed(seed, self.layer)))
     }
 }
 
@@ -134,10 +150,79 @@ impl Unit {
         }
     }
 
+    /// Alone; the network has units in pairs.
+    #[cfg(test)]
     pub(crate) fn forward(&self, x: &Traced, pass: &Pass) -> Result<Traced, Error> {
-        let x = self.norm.forward(x, pass)?;
-        let x = pass.conv2d(&x, &self.weight, self.convolution)?;
-        self.dropout.forward(x, pass)
+        if pass.dropout_seed().is_some() {
+            return self.train(x, None, pass);
+        }
+        self.infer(x, Some(&self.norm.of_running(pass)?), &Epilogue::default())
+    }
+
+    /// One operation, with the statistics for the next norm; `skip` is added.
+    fn train(&self, x: &Traced, skip: Option<&Traced>, pass: &Pass) -> Result<Traced, Error> {
+        let (activation, [gamma, beta]) = self.norm.of_batch(x, pass)?;
+        let kernel = pass.parameter(&self.weight);
+        let (options, dropout) = (self.convolution, self.dropout.of_pass(pass));
+        let epilogue = Epilogue {
+            dropout,
+            skip: skip.map(|skip| &skip.tensor),
+            activation: None,
+            statistics: Some((&pass.rows, self.norm.row_count())),
+        };
+        let (y, statistics) =
+            fused_conv2d(&x.tensor, Some(&activation), &kernel.tensor, options, &epilogue)?;
+        let (input, weights) = (x.tensor.clone(), kernel.tensor.clone());
+        let skipped = skip.map(|skip| skip.tensor.dims()[3]);
+        let arguments = [x, &gamma, &beta, &kernel].into_iter().chain(skip).collect::<Vec<_>>();
+        let traced = pass.record_adding(y, &arguments, move |gradient, others| {
+            let of = Backward {
+                input: &input,
+                activation: &activation,
+                kernel: &weights,
+                options,
+                dropout,
+                others: others.as_ref(),
+            };
+            let Gradients { input, gamma, beta, kernel } = fused_conv2d_gradients(gradient, &of)?;
+            let mut of_arguments = [input, gamma, beta, kernel].map(Some).to_vec();
+            if let Some(channels) = skipped {
+                let before = (gradient.dim(3)? - channels) / 2;
+                of_arguments.push(Some(gradient.narrow(3, before, channels)?));
+            }
+            Ok(of_arguments)
+        });
+        Ok(traced.with_statistics(statistics))
+    }
+
+    /// Without dropout; `reads` is the norm unless `x` has passed it already.
+    fn infer(
+        &self,
+        x: &Traced,
+        reads: Option<&Activation>,
+        epilogue: &Epilogue<'_>,
+    ) -> Result<Traced, Error> {
+        let kernel = self.weight.var.as_detached_tensor();
+        let (y, _) = fused_conv2d(&x.tensor, reads, &kernel, self.convolution, epilogue)?;
+        Ok(Traced::constant(y))
+    }
+
+    /// Two units in a row, plus a skip.
+    pub(crate) fn pair(
+        [first, second]: [&Self; 2],
+        x: &Traced,
+        skip: Option<&Traced>,
+        pass: &Pass,
+    ) -> Result<Traced, Error> {
+        if pass.dropout_seed().is_some() {
+            return second.train(&first.train(x, None, pass)?, skip, pass);
+        }
+        // Nothing but the second norm reads what the first convolution writes.
+        let next = second.norm.of_running(pass)?;
+        let before_norm = Epilogue { activation: Some(&next), ..Epilogue::default() };
+        let between = first.infer(x, Some(&first.norm.of_running(pass)?), &before_norm)?;
+        let skip = skip.map(|skip| &skip.tensor);
+        second.infer(&between, None, &Epilogue { skip, ..Epilogue::default() })
     }
 }
 
@@ -150,8 +235,7 @@ pub(crate) struct Residual {
 
 impl Residual {
     pub(crate) fn forward(&self, x: &Traced, pass: &Pass) -> Result<Traced, Error> {
-        let main = self.unit2.forward(&self.unit1.forward(x, pass)?, pass)?;
-        pass.add_skip(&main, x)
+        Unit::pair([&self.unit1, &self.unit2], x, Some(x), pass)
     }
 }
 
@@ -176,8 +260,19 @@ impl HeadBlock {
         match self.head {
             Head::PixelShuffle => {
                 let symmetric = Conv2d { padding: Padding::Symmetric, dilation: 1 };
-                let x = pass.conv2d(x, &self.weight, symmetric)?; // [B, h, w, 64·8C]
-                pass.pixel_shuffle(&self.norm.forward(&x, pass)?, STRIDE)
+                let x = if pass.dropout_seed().is_some() {
+                    let rows = self.norm.row_count();
+                    let x = pass.conv2d_before_norm(x, &self.weight, symmetric, rows)?;
+                    self.norm.forward(&x, pass)?
+                } else {
+                    let kernel = self.weight.var.as_detached_tensor();
+                    let next = self.norm.of_running(pass)?;
+                    let epilogue = Epilogue { activation: Some(&next), ..Epilogue::default() };
+                    Traced::constant(
+                        fused_conv2d(&x.tensor, None, &kernel, symmetric, &epilogue)?.0,
+                    )
+                }; // [B, h, w, 64·8C]
+                pass.pixel_shuffle(&x, STRIDE)
             }
             Head::Transposed => {
                 let x = pass.transposed_conv2d(x, &self.weight, STRIDE, STRIDE / 2)?; // [B, 8h, 8w, 8C]

@@ -165,7 +165,8 @@ impl Fcn {
 
         let images = Traced::constant(images.contiguous()?);
         let zero = Conv2d { padding: Padding::Zero, dilation: 1 };
-        let mut x = pass.conv2d(&images, &self.stem, zero)?;
+        let row_count = self.architecture.norm_rows();
+        let mut x = pass.conv2d_before_norm(&images, &self.stem, zero, row_count)?;
         for (index, (blocks, plan)) in self.residual.iter().zip(&GROUPS).enumerate() {
             for block in blocks {
                 x = block.forward(&x, pass)?;
@@ -175,9 +176,7 @@ impl Fcn {
                 x = pass.max_pool2(&x)?;
             }
         }
-        for unit in &self.plain {
-            x = unit.forward(&x, pass)?;
-        }
+        x = Unit::pair(self.plain.each_ref(), &x, None, pass)?;
         keep_group(9, &x);
         x = self.head.forward(&x, pass)?;
         keep_group(10, &x);

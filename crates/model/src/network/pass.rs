@@ -4,8 +4,8 @@ use std::cell::RefCell;
 
 use candle_core::{Tensor, Var};
 use duomo_ops::{
-    Conv2d, add_skip, conv2d, conv2d_input_gradient, conv2d_kernel_gradient, dropout, max_pool2,
-    max_pool2_gradient, pixel_shuffle, pixel_unshuffle, transposed_conv2d,
+    Conv2d, Epilogue, conv2d, conv2d_input_gradient, conv2d_kernel_gradient, fused_conv2d,
+    max_pool2, max_pool2_gradient, pixel_shuffle, pixel_unshuffle, transposed_conv2d,
     transposed_conv2d_gradients,
 };
 
@@ -83,6 +83,21 @@ impl Pass {
         }
     }
 
+    /// Does what [`Tape::record_adding`] does.
+    pub(crate) fn record_adding(
+        &self,
+        result: Tensor,
+        arguments: &[&Traced],
+        backward: impl FnOnce(&Tensor, Option<Tensor>) -> Result<Vec<Option<Tensor>>, Error>
+        + Send
+        + 'static,
+    ) -> Traced {
+        match &self.training {
+            Some(training) => training.tape.borrow_mut().record_adding(result, arguments, backward),
+            None => Traced::constant(result),
+        }
+    }
+
     pub(crate) fn conv2d(
         &self,
         x: &Traced,
@@ -91,15 +106,43 @@ impl Pass {
     ) -> Result<Traced, Error> {
         let kernel = self.parameter(kernel);
         let result = conv2d(&x.tensor, &kernel.tensor, options)?;
+        Ok(self.record_conv2d(result, (x, &kernel), options))
+    }
+
+    /// A convolution whose result is read by a norm with `row_count` rows.
+    pub(crate) fn conv2d_before_norm(
+        &self,
+        x: &Traced,
+        kernel: &Parameter,
+        options: Conv2d,
+        row_count: usize,
+    ) -> Result<Traced, Error> {
+        if self.training.is_none() {
+            return self.conv2d(x, kernel, options);
+        }
+        let kernel = self.parameter(kernel);
+        let statistics = Some((self.rows.as_slice(), row_count));
+        let epilogue = Epilogue { statistics, ..Epilogue::default() };
+        let (result, statistics) =
+            fused_conv2d(&x.tensor, None, &kernel.tensor, options, &epilogue)?;
+        Ok(self.record_conv2d(result, (x, &kernel), options).with_statistics(statistics))
+    }
+
+    fn record_conv2d(
+        &self,
+        result: Tensor,
+        (x, kernel): (&Traced, &Traced),
+        options: Conv2d,
+    ) -> Traced {
         let wanted = x.has_gradient();
         let (input, weights) = (x.tensor.clone(), kernel.tensor.clone());
-        Ok(self.record(result, &[x, &kernel], move |gradient| {
+        self.record(result, &[x, kernel], move |gradient| {
             let sides = (weights.dim(1)?, weights.dim(2)?);
             let by_kernel = conv2d_kernel_gradient(gradient, &input, sides, options)?;
             drop(input);
             let by_input = || conv2d_input_gradient(gradient, &weights, options);
             Ok(vec![wanted.then(by_input).transpose()?, Some(by_kernel)])
-        }))
+        })
     }
 
     pub(crate) fn transposed_conv2d(
@@ -116,24 +159,6 @@ impl Pass {
             let gradients =
                 transposed_conv2d_gradients(&input, &weights, gradient, stride, padding)?;
             Ok(gradients.map(Some).into())
-        }))
-    }
-
-    pub(crate) fn dropout(&self, x: &Traced, probability: f64, seed: u64) -> Result<Traced, Error> {
-        let result = dropout(&x.tensor, probability, seed)?;
-        // The gradient passes through the same mask.
-        let backward =
-            move |gradient: &Tensor| Ok(vec![Some(dropout(gradient, probability, seed)?)]);
-        Ok(self.record(result, &[x], backward))
-    }
-
-    pub(crate) fn add_skip(&self, main: &Traced, skip: &Traced) -> Result<Traced, Error> {
-        let result = add_skip(&main.tensor, &skip.tensor)?;
-        let channels = skip.tensor.dim(3)?;
-        Ok(self.record(result, &[main, skip], move |gradient| {
-            let before = (gradient.dim(3)? - channels) / 2;
-            let by_skip = gradient.narrow(3, before, channels)?.contiguous()?;
-            Ok(vec![Some(gradient.clone()), Some(by_skip)])
         }))
     }
 

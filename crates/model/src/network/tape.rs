@@ -6,9 +6,10 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 
 use candle_core::Tensor;
-use duomo_ops::add_skip;
+use duomo_ops::{BatchStatistics, add_skip};
 
 use crate::Error;
 
@@ -16,13 +17,20 @@ use crate::Error;
 #[derive(Clone, Debug)]
 pub(crate) struct Traced {
     pub(crate) tensor: Tensor,
+    /// The tensor's statistics, if the operation that made it took them.
+    pub(crate) statistics: Option<Arc<BatchStatistics>>,
     place: Option<usize>,
 }
 
 impl Traced {
     /// A tensor whose gradient nobody wants.
     pub(crate) fn constant(tensor: Tensor) -> Self {
-        Self { tensor, place: None }
+        Self { tensor, statistics: None, place: None }
+    }
+
+    /// The tensor with its statistics.
+    pub(crate) fn with_statistics(self, statistics: Option<BatchStatistics>) -> Self {
+        Self { statistics: statistics.map(Arc::new), ..self }
     }
 
     /// Whether somebody wants the gradient.
@@ -31,8 +39,17 @@ impl Traced {
     }
 }
 
+/// The gradient, or none, of each argument of a step.
+type OfArguments = Result<Vec<Option<Tensor>>, Error>;
+
 /// From the gradient of a step's result to those of its arguments.
-type Backward = Box<dyn FnOnce(&Tensor) -> Result<Vec<Option<Tensor>>, Error> + Send>;
+enum Backward {
+    Plain(Box<dyn FnOnce(&Tensor) -> OfArguments + Send>),
+    /// Given what the later readers of the first argument contribute to its gradient, returns the sum.
+    Adding(Box<Adding>),
+}
+
+type Adding = dyn FnOnce(&Tensor, Option<Tensor>) -> OfArguments + Send;
 
 /// One operation of the forward pass.
 struct Step {
@@ -55,7 +72,7 @@ impl Tape {
     pub(crate) fn leaf(&mut self, name: &str, tensor: Tensor) -> Traced {
         let place = self.next_place();
         self.leaves.insert(place, name.to_owned());
-        Traced { tensor, place: Some(place) }
+        Traced { tensor, statistics: None, place: Some(place) }
     }
 
     /// The result of an operation; `backward` returns a gradient, or none, for each of the `arguments`.
@@ -63,15 +80,30 @@ impl Tape {
         &mut self,
         result: Tensor,
         arguments: &[&Traced],
-        backward: impl FnOnce(&Tensor) -> Result<Vec<Option<Tensor>>, Error> + Send + 'static,
+        backward: impl FnOnce(&Tensor) -> OfArguments + Send + 'static,
     ) -> Traced {
+        self.push(result, arguments, Backward::Plain(Box::new(backward)))
+    }
+
+    /// Does what [`Self::record`] does for an operation whose `backward` also takes what the later readers of
+    /// the first argument contribute to its gradient, and returns the sum.
+    pub(crate) fn record_adding(
+        &mut self,
+        result: Tensor,
+        arguments: &[&Traced],
+        backward: impl FnOnce(&Tensor, Option<Tensor>) -> OfArguments + Send + 'static,
+    ) -> Traced {
+        self.push(result, arguments, Backward::Adding(Box::new(backward)))
+    }
+
+    fn push(&mut self, result: Tensor, arguments: &[&Traced], backward: Backward) -> Traced {
         let arguments: Vec<_> = arguments.iter().map(|argument| argument.place).collect();
         if arguments.iter().all(Option::is_none) {
             return Traced::constant(result);
         }
         let place = self.next_place();
-        self.steps.push(Step { result: place, arguments, backward: Box::new(backward) });
-        Traced { tensor: result, place: Some(place) }
+        self.steps.push(Step { result: place, arguments, backward });
+        Traced { tensor: result, statistics: None, place: Some(place) }
     }
 
     fn next_place(&mut self) -> usize {
@@ -90,7 +122,13 @@ impl Tape {
         }
         while let Some(step) = self.steps.pop() {
             let Some(gradient) = gradients.0[step.result].take() else { continue };
-            let of_arguments = (step.backward)(&gradient)?;
+            let of_arguments = match step.backward {
+                Backward::Plain(backward) => backward(&gradient)?,
+                Backward::Adding(backward) => {
+                    let others = step.arguments[0].and_then(|first| gradients.0[first].take());
+                    backward(&gradient, others)?
+                }
+            };
             for (place, gradient) in step.arguments.into_iter().zip(of_arguments) {
                 if let Some(gradient) = gradient {
                     gradients.add(place, gradient)?;
@@ -158,6 +196,25 @@ mod tests {
         assert_eq!(gradients["a"].to_scalar::<i64>()?, 2 * 3 * 5 + 500);
         assert_eq!(gradients["b"].to_scalar::<i64>()?, 9 + 300);
         assert!(unused.has_gradient() && !gradients.contains_key("unused"));
+        Ok(())
+    }
+
+    #[test]
+    fn an_operation_may_add_the_other_readers_gradients_itself() -> Result<()> {
+        let mut tape = Tape::default();
+        let a = tape.leaf("a", number(3));
+        let twice = |gradient: &Tensor, others: Option<Tensor>| {
+            let own = (gradient * 2.0)?;
+            let sum = others.map_or_else(|| Ok(own.clone()), |others| &own + others);
+            Ok(vec![Some(sum?)])
+        };
+        let double = tape.record_adding((&a.tensor * 2.0)?, &[&a], twice);
+        let product = product(&mut tape, &a, &double)?;
+
+        let gradients = tape.backward(vec![(product, number(1))]).unwrap();
+
+        // 2 a²
+        assert_eq!(gradients["a"].to_scalar::<i64>()?, 12);
         Ok(())
     }
 

@@ -79,6 +79,58 @@ fn dropout_is_a_function_of_its_seed() -> Result<()> {
 }
 
 #[test]
+fn the_number_of_threads_changes_no_bit() -> Result<()> {
+    // Wide enough for both algorithms of convolution.
+    let fcn = fcn(&Architecture { width: 4, dropout: 0.25, ..tiny() });
+    let images = [wave((2, 40, 24, 1), 0.3), wave((1, 40, 24, 1), 0.7)];
+    let before = fcn.parameters().to_tensors().unwrap();
+    let bits = |threads: usize| -> Result<Vec<Vec<f32>>> {
+        fcn.parameters().load_tensors(&before).unwrap();
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        pool.install(|| {
+            let used = values(&fcn.forward(&images[0], 0).unwrap())?;
+            let output = fcn.forward_train(&images, &[], 3).unwrap();
+            let trained = values(&output.logits[1])?;
+            let loss = (output.logits[0].sqr()?.sum_all()? + output.logits[1].sum_all()?)?;
+            let gradients = output.backward(&loss).unwrap();
+            let gradients = gradients.values().map(values).collect::<Result<Vec<_>>>()?;
+            Ok([vec![used, trained], gradients].concat())
+        })
+    };
+
+    let [one, three] = [bits(1)?, bits(3)?];
+
+    assert_eq!(one.len(), 2 + fcn.parameters().trainable().len());
+    assert!(one == three, "the bits differ");
+    assert!(one == bits(1)?, "the bits differ from run to run");
+    Ok(())
+}
+
+#[test]
+fn what_is_fused_in_use_equals_the_operations_one_by_one() -> Result<()> {
+    for head in [Head::PixelShuffle, Head::Transposed] {
+        let architecture = Architecture { width: 4, head, ..tiny() };
+        let exact = Fcn::new(&architecture, 5, DType::F64, &Device::Cpu).unwrap();
+        let fast = fcn(&architecture);
+        // Statistics of their own, so that every norm changes what it reads.
+        let images = [wave((2, 32, 24, 1), 0.3), wave((2, 32, 24, 1), 0.7)];
+        fast.forward_train(&images, &[], 0).unwrap();
+        exact.parameters().load_tensors(&fast.parameters().to_tensors().unwrap()).unwrap();
+
+        let logits = values(&fast.forward(&images[1], 1).unwrap())?;
+        // In `f64` every operation is the reference, one after the other.
+        let expected = exact.forward(&images[1].to_dtype(DType::F64)?, 1).unwrap();
+
+        let expected: Vec<f64> = expected.flatten_all()?.to_vec1()?;
+        let largest = expected.iter().fold(0.0, |largest: f64, x| largest.max(x.abs()));
+        for (actual, expected) in logits.iter().zip(&expected) {
+            assert!((f64::from(*actual) - expected).abs() < 1e-5 * largest, "{actual} {expected}");
+        }
+    }
+    Ok(())
+}
+
+#[test]
 fn no_two_layers_share_a_dropout_pattern() {
     let seeds = (0..50).flat_map(|seed| (0..50).map(move |layer| blocks_seed(seed, layer)));
     let distinct: std::collections::BTreeSet<u64> = seeds.collect();

@@ -3,6 +3,8 @@
 use std::ops::Range;
 
 use super::Padding;
+use crate::norm::Affine;
+use crate::simd::vectorized;
 
 /// One image of a batch, `[H, W, C]`, with the rule for its outside.
 #[derive(Clone, Copy)]
@@ -12,6 +14,8 @@ pub(super) struct Image<'a> {
     pub(super) width: usize,
     pub(super) channels: usize,
     pub(super) padding: Padding,
+    /// Applied to the pixels as they are read.
+    pub(super) norm: Option<&'a Affine>,
 }
 
 /// A window that spans the image's columns; negative positions and those past the end lie outside.
@@ -72,14 +76,21 @@ impl Image<'_> {
 
     fn copy_columns(&self, row: &[f32], columns: &Range<isize>, target: &mut [f32]) {
         let at = |x: isize| (x - columns.start).cast_unsigned() * self.channels;
-        target[at(0)..][..row.len()].copy_from_slice(row);
+        let inside = &mut target[at(0)..][..row.len()];
+        inside.copy_from_slice(row);
+        if let Some(norm) = self.norm {
+            vectorized(
+                #[inline(always)]
+                || norm.apply(inside),
+            );
+        }
         for x in (columns.start..0).chain(self.width.cast_signed()..columns.end) {
-            let target = &mut target[at(x)..][..self.channels];
             match place(x, self.width, self.padding) {
                 Some(column) => {
-                    target.copy_from_slice(&row[column * self.channels..][..self.channels]);
+                    let source = at(column.cast_signed());
+                    target.copy_within(source..source + self.channels, at(x));
                 }
-                None => target.fill(0.0),
+                None => target[at(x)..][..self.channels].fill(0.0),
             }
         }
     }

@@ -7,6 +7,7 @@
 use std::cell::RefCell;
 
 use super::border::{Image, Window, mirrored};
+use super::finish::{Around, Reading, Size};
 use super::gram::{Gram, Outputs, Taps};
 use super::packed::{Packed, lanes};
 use super::tile::Convolve;
@@ -35,29 +36,44 @@ thread_local! {
     static OUTPUT: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
 }
 
-pub(super) fn forward(input: &[f32], kernel: &[f32], dims: &Dims) -> Vec<f32> {
+pub(super) fn forward(input: &[f32], kernel: &[f32], dims: &Dims, around: Around<'_>) -> Vec<f32> {
     let packed = Packed::forward(kernel, dims);
     let rows = strip_rows(dims, dims.channels, strips_for_threads());
     fill_strips(dims, rows, dims.outputs, |b, window, output| {
-        let image = Image { padding: dims.options.padding, ..dims.image(input, b, dims.channels) };
+        let image = Image {
+            padding: dims.options.padding,
+            ..dims.image(input, (b, around.reading), dims.channels)
+        };
         convolve(&image, &packed, &window, output);
+        around.finish(b, &window, dims, dims.outputs, output);
     })
 }
 
-pub(super) fn backward_input(gradient: &[f32], kernel: &[f32], dims: &Dims) -> Vec<f32> {
+pub(super) fn backward_input(
+    gradient: &[f32],
+    kernel: &[f32],
+    dims: &Dims,
+    around: Around<'_>,
+) -> Vec<f32> {
     let packed = Packed::backward(kernel, dims);
     let least = strip_rows(dims, dims.outputs, strips_for_threads());
     let rows = rows_that_hold_the_fold(least, dims);
     fill_strips(dims, rows, dims.channels, |b, window, output| {
-        let image = dims.image(gradient, b, dims.outputs);
+        let image = dims.image(gradient, (b, None), dims.outputs);
         match dims.options.padding {
             Padding::Zero => convolve(&image, &packed, &window, output),
             Padding::Symmetric => convolve_and_fold(&image, &packed, &window, output),
         }
+        around.finish(b, &window, dims, dims.channels, output);
     })
 }
 
-pub(super) fn backward_kernel(gradient: &[f32], input: &[f32], dims: &Dims) -> Vec<f32> {
+pub(super) fn backward_kernel(
+    gradient: &[f32],
+    input: &[f32],
+    dims: &Dims,
+    reading: Option<Reading<'_>>,
+) -> Vec<f32> {
     let weights = dims.kernel_shape().elem_count();
     if weights == 0 || gradient.is_empty() {
         return vec![0.0; weights];
@@ -75,7 +91,7 @@ pub(super) fn backward_kernel(gradient: &[f32], input: &[f32], dims: &Dims) -> V
         let outputs = Outputs::block(block * TASK_OUTPUTS, dims);
         let sums = &mut sums[..taps.rows * taps.runs * outputs.count * run];
         for strip in strips * part / parts..strips * (part + 1) / parts {
-            add_strip((gradient, input), (strip, rows), outputs, (dims, sums));
+            add_strip((gradient, input, reading), (strip, rows), outputs, (dims, sums));
         }
     });
 
@@ -94,7 +110,7 @@ pub(super) fn backward_kernel(gradient: &[f32], input: &[f32], dims: &Dims) -> V
 
 /// Adds one strip's share of the kernel gradient for some outputs.
 fn add_strip(
-    (gradient, input): (&[f32], &[f32]),
+    (gradient, input, reading): (&[f32], &[f32], Option<Reading<'_>>),
     (strip, rows): (usize, usize),
     outputs: Outputs,
     (dims, sums): (&Dims, &mut [f32]),
@@ -102,7 +118,8 @@ fn add_strip(
     let strips = dims.height.div_ceil(rows);
     let (b, first) = (strip / strips, strip % strips * rows);
     let window = dims.window(first, rows.min(dims.height - first));
-    let image = Image { padding: dims.options.padding, ..dims.image(input, b, dims.channels) };
+    let image = dims.image(input, (b, reading), dims.channels);
+    let image = Image { padding: dims.options.padding, ..image };
     let row = dims.width * dims.outputs;
     let gradient = &gradient[(b * dims.height + first) * row..][..window.rows.len() * row];
     WINDOW.with_borrow_mut(|scratch| {
@@ -207,10 +224,16 @@ fn strips_for_threads() -> usize {
 }
 
 impl Dims {
-    fn image<'a>(&self, batch: &'a [f32], b: usize, channels: usize) -> Image<'a> {
+    fn image<'a>(
+        &self,
+        batch: &'a [f32],
+        (b, reading): (usize, Option<Reading<'a>>),
+        channels: usize,
+    ) -> Image<'a> {
         let Self { height, width, .. } = *self;
         let values = &batch[b * height * width * channels..][..height * width * channels];
-        Image { values, height, width, channels, padding: Padding::Zero }
+        let norm = reading.map(|reading| reading.of_slice(b));
+        Image { values, height, width, channels, padding: Padding::Zero, norm }
     }
 
     fn window(&self, first: usize, rows: usize) -> Window {
@@ -227,6 +250,17 @@ impl Dims {
     /// Weights of one output.
     fn depth(&self) -> usize {
         self.kernel_rows * self.kernel_columns * self.channels
+    }
+}
+
+impl Around<'_> {
+    /// Finishes a strip of image `b`.
+    fn finish(self, b: usize, window: &Window, dims: &Dims, channels: usize, output: &mut [f32]) {
+        if let Some((finish, target)) = self.finish {
+            let size = Size { height: dims.height, width: dims.width, channels };
+            let first = b * dims.height + window.rows.start.cast_unsigned();
+            finish.rows(first, size, output, target);
+        }
     }
 }
 

@@ -23,6 +23,11 @@ mod cudnn;
     clippy::inline_always,
     reason = "a call would cross the boundary of the vector unit's code"
 )]
+pub(crate) mod finish;
+#[expect(
+    clippy::inline_always,
+    reason = "a call would cross the boundary of the vector unit's code"
+)]
 mod gram;
 #[cfg(any(feature = "cuda", test))]
 mod launches;
@@ -31,6 +36,7 @@ mod launches;
     reason = "a call would cross the boundary of the vector unit's code"
 )]
 mod packed;
+pub(crate) mod passes;
 mod reference;
 #[cfg(test)]
 mod tests;
@@ -47,7 +53,6 @@ mod winograd;
 
 use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor, bail};
 
-use self::choice::{Pass, takes_winograd};
 use crate::storage::binary;
 
 /// What lies outside the image.
@@ -144,19 +149,23 @@ pub fn conv2d_kernel_gradient(
 
 /// Sizes of one convolution, checked against each other.
 #[derive(Clone, Copy, Debug)]
-struct Dims {
-    batch: usize,
-    height: usize,
-    width: usize,
-    channels: usize,
-    outputs: usize,
+pub(crate) struct Dims {
+    pub(crate) batch: usize,
+    pub(crate) height: usize,
+    pub(crate) width: usize,
+    pub(crate) channels: usize,
+    pub(crate) outputs: usize,
     kernel_rows: usize,
     kernel_columns: usize,
     options: Conv2d,
 }
 
 impl Dims {
-    fn new(image: (usize, usize, usize), kernel: &[usize], options: Conv2d) -> Result<Self> {
+    pub(crate) fn new(
+        image: (usize, usize, usize),
+        kernel: &[usize],
+        options: Conv2d,
+    ) -> Result<Self> {
         let (batch, height, width) = image;
         let &[outputs, kernel_rows, kernel_columns, channels] = kernel else {
             bail!("conv2d: got a kernel of shape {kernel:?}, expected [K, R, S, C]");
@@ -216,7 +225,7 @@ impl CustomOp2 for Forward {
         let output = binary(
             self.name(),
             ((input, input_layout), (kernel, kernel_layout)),
-            |x, w| forward(x, w, &dims),
+            |x, w| passes::forward(x, w, &dims, None, None).0,
             |x, w| reference::forward(x, w, &dims),
         )?;
         Ok((output, dims.output_shape()))
@@ -273,7 +282,7 @@ impl CustomOp2 for BackwardInput {
         let output = binary(
             self.name(),
             ((gradient, gradient_layout), (kernel, kernel_layout)),
-            |g, w| backward_input(g, w, &dims),
+            |g, w| passes::backward_input(g, w, &dims, None).0,
             |g, w| reference::backward_input(g, w, &dims),
         )?;
         Ok((output, dims.input_shape()))
@@ -316,7 +325,7 @@ impl CustomOp2 for BackwardKernel {
         let output = binary(
             self.name(),
             ((gradient, gradient_layout), (input, input_layout)),
-            |g, x| backward_kernel(g, x, &dims),
+            |g, x| passes::backward_kernel(g, x, &dims, None),
             |g, x| reference::backward_kernel(g, x, &dims),
         )?;
         Ok((output, dims.kernel_shape()))
@@ -331,29 +340,5 @@ impl CustomOp2 for BackwardKernel {
         input_layout: &Layout,
     ) -> Result<(candle_core::CudaStorage, Shape)> {
         cuda::backward_kernel(self, (gradient, gradient_layout), (input, input_layout))
-    }
-}
-
-fn forward(input: &[f32], kernel: &[f32], dims: &Dims) -> Vec<f32> {
-    if takes_winograd(Pass::Forward, dims) {
-        winograd::forward(input, kernel, dims)
-    } else {
-        cpu::forward(input, kernel, dims)
-    }
-}
-
-fn backward_input(gradient: &[f32], kernel: &[f32], dims: &Dims) -> Vec<f32> {
-    if takes_winograd(Pass::BackwardInput, dims) {
-        winograd::backward_input(gradient, kernel, dims)
-    } else {
-        cpu::backward_input(gradient, kernel, dims)
-    }
-}
-
-fn backward_kernel(gradient: &[f32], input: &[f32], dims: &Dims) -> Vec<f32> {
-    if takes_winograd(Pass::BackwardKernel, dims) {
-        winograd::backward_kernel(gradient, input, dims)
-    } else {
-        cpu::backward_kernel(gradient, input, dims)
     }
 }

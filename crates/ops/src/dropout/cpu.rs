@@ -14,6 +14,9 @@ const TASK: usize = 1 << 15;
 /// Draws whose elements are handled together, so that the compiler can fill its vectors.
 const DRAWS: usize = 16;
 
+/// Elements that are handled together.
+const GROUP: usize = DRAWS * ELEMENTS_PER_DRAW;
+
 /// Drops and scales, Eq. (1) of the module.
 pub(super) fn mask<T: WithDType>(input: &[T], probability: f64, seed: u64) -> Vec<T> {
     let scale = T::from_f64(1.0 / (1.0 - probability));
@@ -28,6 +31,47 @@ pub(super) fn mask<T: WithDType>(input: &[T], probability: f64, seed: u64) -> Ve
     })
 }
 
+/// The mask of some layer, for operations that apply it to what they write.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Mask {
+    threshold: u64,
+    scale: f32,
+    seed: u64,
+}
+
+impl Mask {
+    /// The mask of a probability in `(0, 1)`.
+    pub(crate) fn new(probability: f64, seed: u64) -> Self {
+        let scale = f32::from_f64(1.0 / (1.0 - probability));
+        Self { threshold: threshold(probability), scale, seed }
+    }
+
+    /// Multiplies the elements from `start` on by their factors.
+    #[inline(always)]
+    pub(crate) fn apply(&self, start: usize, values: &mut [f32]) {
+        let ahead = (start.next_multiple_of(ELEMENTS_PER_DRAW) - start).min(values.len());
+        let (head, values) = values.split_at_mut(ahead);
+        for (index, value) in (start..).zip(head) {
+            *value *= self.factors::<1, 1>(index)[0];
+        }
+        for (start, values) in (start + ahead..).step_by(GROUP).zip(values.chunks_mut(GROUP)) {
+            let factors = self.factors::<DRAWS, GROUP>(start);
+            values.iter_mut().zip(factors).for_each(|(value, factor)| *value *= factor);
+        }
+    }
+
+    /// The factors of `N` elements that share `D` draws; if they are several, `start` is the first of a draw.
+    #[inline(always)]
+    pub(crate) fn factors<const D: usize, const N: usize>(&self, start: usize) -> [f32; N] {
+        let first = (start / ELEMENTS_PER_DRAW) as u64;
+        let draws: [u64; D] = std::array::from_fn(|draw| split_mix(self.seed, first + draw as u64));
+        std::array::from_fn(|i| {
+            let bits = draws[i / ELEMENTS_PER_DRAW] >> (16 * ((start + i) % ELEMENTS_PER_DRAW));
+            if bits & 0xffff >= self.threshold { self.scale } else { 0.0 }
+        })
+    }
+}
+
 #[inline(always)]
 fn mask_task<T: WithDType>(
     (output, input): (&mut [T], &[T]),
@@ -35,7 +79,6 @@ fn mask_task<T: WithDType>(
     threshold: u64,
     (seed, first_draw): (u64, u64),
 ) {
-    const GROUP: usize = DRAWS * ELEMENTS_PER_DRAW;
     let groups = output.chunks_mut(GROUP).zip(input.chunks(GROUP));
     for (group, (output, input)) in groups.enumerate() {
         let first = first_draw + (group * DRAWS) as u64;

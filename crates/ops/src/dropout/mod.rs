@@ -21,6 +21,7 @@ use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, bail};
 
 use crate::storage::unary;
 
+pub(crate) use cpu::Mask;
 #[cfg(test)]
 pub(crate) use cpu::split_mix;
 
@@ -58,13 +59,18 @@ pub(crate) use cpu::split_mix;
 /// # Ok::<(), candle_core::Error>(())
 /// ```
 pub fn dropout(input: &Tensor, probability: f64, seed: u64) -> Result<Tensor> {
-    if !(0.0..1.0).contains(&probability) {
-        bail!("dropout: got probability {probability}, expected one in [0, 1)");
-    }
+    check_probability(probability)?;
     if probability == 0.0 {
         return Ok(input.clone());
     }
     input.contiguous()?.apply_op1(Dropout { probability, seed })
+}
+
+pub(crate) fn check_probability(probability: f64) -> Result<()> {
+    if (0.0..1.0).contains(&probability) {
+        return Ok(());
+    }
+    bail!("dropout: got probability {probability}, expected one in [0, 1)")
 }
 
 #[derive(Clone, Copy, Debug)]

@@ -23,18 +23,19 @@ const BLOCK: usize = 1 << 12;
 const TASK: usize = 1 << 15;
 
 /// Pairs of sums per channel, `[C]` each, and the number of values behind them.
-struct Sums {
-    count: f64,
-    first: Vec<f64>,
-    second: Vec<f64>,
+#[derive(Debug)]
+pub(super) struct Sums {
+    pub(super) count: f64,
+    pub(super) first: Vec<f64>,
+    pub(super) second: Vec<f64>,
 }
 
 impl Sums {
-    fn zero(channels: usize) -> Self {
+    pub(super) fn zero(channels: usize) -> Self {
         Self { count: 0.0, first: vec![0.0; channels], second: vec![0.0; channels] }
     }
 
-    fn add(&mut self, other: &Self) {
+    pub(super) fn add(&mut self, other: &Self) {
         self.count += other.count;
         self.first.iter_mut().zip(&other.first).for_each(|(sum, x)| *sum += x);
         self.second.iter_mut().zip(&other.second).for_each(|(sum, x)| *sum += x);
@@ -42,7 +43,7 @@ impl Sums {
 
     /// Both sums divided by the count, repeated to a span.
     fn means(&self, dims: Dims) -> [Vec<f32>; 2] {
-        let span = whole_pixels(SPAN, dims);
+        let span = whole_pixels(SPAN, dims.channels);
         let mean = |sums: &[f64]| repeat(sums.iter().map(|sum| sum / self.count.max(1.0)), span);
         [mean(&self.first), mean(&self.second)]
     }
@@ -51,8 +52,8 @@ impl Sums {
 pub(super) fn moments(input: &[f32], rows: &[usize], dims: Dims) -> Moments {
     let of_tasks = map_tasks(dims, rows, |_, range| {
         let mut merged = Sums::zero(dims.channels);
-        for block in input[range].chunks(whole_pixels(BLOCK, dims)) {
-            merge(&mut merged, &block_moments(block, dims));
+        for block in input[range].chunks(whole_pixels(BLOCK, dims.channels)) {
+            merge(&mut merged, &block_moments(block, dims.channels));
         }
         merged
     });
@@ -69,9 +70,9 @@ pub(super) fn moments(input: &[f32], rows: &[usize], dims: Dims) -> Moments {
 }
 
 /// Mean and sum of squared deviations of one block, about its own mean.
-fn block_moments(block: &[f32], dims: Dims) -> Sums {
-    let span = whole_pixels(SPAN, dims);
-    let count = (block.len() / dims.channels) as f64;
+pub(super) fn block_moments(block: &[f32], channels: usize) -> Sums {
+    let span = whole_pixels(SPAN, channels);
+    let count = (block.len() / channels) as f64;
     let mut sums = vec![0f32; span];
     vectorized(
         #[inline(always)]
@@ -81,7 +82,7 @@ fn block_moments(block: &[f32], dims: Dims) -> Sums {
             }
         },
     );
-    let mean = fold(&sums, dims.channels).into_iter().map(|sum| sum / count);
+    let mean = fold(&sums, channels).into_iter().map(|sum| sum / count);
     let shift = repeat(mean, span);
 
     let (mut sums, mut squares) = (vec![0f32; span], vec![0f32; span]);
@@ -99,14 +100,14 @@ fn block_moments(block: &[f32], dims: Dims) -> Sums {
         },
     );
     // What rounding the shift to f32 left over is added back.
-    let (rest, squares) = (fold(&sums, dims.channels), fold(&squares, dims.channels));
+    let (rest, squares) = (fold(&sums, channels), fold(&squares, channels));
     let mean = shift.iter().zip(&rest).map(|(&shift, rest)| f64::from(shift) + rest / count);
     let square = squares.iter().zip(&rest).map(|(square, rest)| square - rest * rest / count);
     Sums { count, first: mean.collect(), second: square.collect() }
 }
 
 /// Joins two groups' means and sums of squared deviations (T. Chan et al., 1979).
-fn merge(into: &mut Sums, other: &Sums) {
+pub(super) fn merge(into: &mut Sums, other: &Sums) {
     let count = into.count + other.count;
     let share = other.count / count;
     let merged = into.first.iter_mut().zip(&mut into.second);
@@ -139,7 +140,7 @@ pub(super) fn backward(
     let tables = tables_of_rows([gamma, beta], norm);
     let of_tasks = map_tasks(dims, &norm.rows, |row, range| {
         let mut total = Sums::zero(dims.channels);
-        let block = whole_pixels(BLOCK, dims);
+        let block = whole_pixels(BLOCK, dims.channels);
         let blocks = input[range.clone()].chunks(block).zip(gradient[range].chunks(block));
         for block in blocks {
             total.add(&block_products(block, &tables[row], dims));
@@ -167,7 +168,7 @@ pub(super) fn backward(
 
 /// `Σ δ` and `Σ δ x̂` of one block of inputs and gradients.
 fn block_products(block: (&[f32], &[f32]), tables: &Tables, dims: Dims) -> Sums {
-    let span = whole_pixels(SPAN, dims);
+    let span = whole_pixels(SPAN, dims.channels);
     let (mut deltas, mut products) = (vec![0f32; span], vec![0f32; span]);
     vectorized(
         #[inline(always)]
@@ -178,7 +179,7 @@ fn block_products(block: (&[f32], &[f32]), tables: &Tables, dims: Dims) -> Sums 
 }
 
 fn tables_of_rows(tables: [&[f32]; 2], norm: &Norm) -> Vec<Tables> {
-    let span = whole_pixels(SPAN, norm.dims);
+    let span = whole_pixels(SPAN, norm.dims.channels);
     (0..norm.dims.rows).map(|row| Tables::new(tables, norm, row, span)).collect()
 }
 
@@ -197,7 +198,7 @@ fn map_tasks(
     rows: &[usize],
     work: impl Fn(usize, Range<usize>) -> Sums + Sync,
 ) -> Vec<(usize, Sums)> {
-    let task = whole_pixels(TASK, dims);
+    let task = whole_pixels(TASK, dims.channels);
     let tasks: Vec<(usize, Range<usize>)> = rows
         .iter()
         .enumerate()
@@ -215,13 +216,13 @@ fn fill_tasks(
     len: usize,
     work: impl Fn(usize, Range<usize>, &mut [f32]) + Sync,
 ) -> Vec<f32> {
-    let (slice, task) = (norm.dims.slice(), whole_pixels(TASK, norm.dims));
+    let (slice, task) = (norm.dims.slice(), whole_pixels(TASK, norm.dims.channels));
     fill_groups(len, (slice, task), |start, output| {
         work(norm.rows[start / slice], start..start + output.len(), output);
     })
 }
 
 /// The least numbers that make whole pixels and are at least `numbers`.
-fn whole_pixels(numbers: usize, dims: Dims) -> usize {
-    numbers.next_multiple_of(dims.channels.max(1))
+fn whole_pixels(numbers: usize, channels: usize) -> usize {
+    numbers.next_multiple_of(channels.max(1))
 }

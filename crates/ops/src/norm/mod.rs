@@ -10,9 +10,16 @@
 //!
 //! Dimension key: `B` batch, `N` pixels of a slice, `C` channels, `R` rows of `γ` and `β`, `a` slope.
 
+mod activation;
+#[expect(
+    clippy::inline_always,
+    reason = "a call would cross the boundary of the vector unit's code"
+)]
+mod affine;
 mod cpu;
 #[cfg(feature = "cuda")]
 mod cuda;
+mod input_gradient;
 #[cfg(any(feature = "cuda", test))]
 mod launches;
 mod reference;
@@ -23,6 +30,7 @@ mod reference;
 mod tables;
 #[cfg(test)]
 mod tests;
+mod units;
 
 use std::sync::Arc;
 
@@ -33,6 +41,10 @@ pub use cuda::{
     CardStatistics, batch_norm_leaky_relu_gradients_on_card, batch_norm_leaky_relu_on_card,
 };
 
+pub use self::activation::Activation;
+pub(crate) use self::affine::Affine;
+pub(crate) use self::input_gradient::Pixels;
+pub(crate) use self::units::{Units, write_moments};
 use crate::storage::{View, elements, unsupported, with_view};
 
 /// Constants of the normalisation.
@@ -59,8 +71,21 @@ pub struct BatchStatistics {
     pub variance: Vec<f32>,
     /// Whether some slice used the row, `[R]`.
     pub present: Vec<bool>,
-    /// The same before rounding, for [`batch_norm_leaky_relu_gradients`].
+    /// The same before rounding, for [`Activation`].
     moments: Arc<Moments>,
+}
+
+impl BatchStatistics {
+    /// From sums that an operation took of its results' units, which have `pixels` a slice.
+    pub(crate) fn of_units(
+        units: &Units,
+        rows: &[usize],
+        row_count: usize,
+        pixels: usize,
+    ) -> Result<Self> {
+        check_rows(rows, units.slices(), row_count)?;
+        Arc::new(units.moments(rows, row_count)).unbiased(pixels)
+    }
 }
 
 /// Returns the normalised and rectified `input`, Eq. (1) of the module, and the statistics it was
@@ -107,108 +132,40 @@ pub fn batch_norm_leaky_relu(
     rows: &[usize],
     options: NormOptions,
 ) -> Result<(Tensor, BatchStatistics)> {
-    let dims = Dims::new(input, [gamma, beta], rows, options)?;
+    let dims = Dims::new(input.dims4()?, [gamma, beta], rows, options)?;
     let input = input.contiguous()?;
-    let moments = with_view(NAME, &input, |view| match view.0.dtype() {
-        DType::F32 => Ok(cpu::moments(elements(NAME, view)?, rows, dims)),
-        DType::F64 => Ok(reference::moments(elements(NAME, view)?, rows, dims)),
-        other => Err(unsupported(NAME, other)),
-    })?;
-    let moments = Arc::new(moments);
-    let statistics = moments.unbiased(dims)?;
-    let norm = Norm { dims, rows: rows.into(), moments };
+    let statistics = batch_statistics(&input, rows, dims.rows)?;
+    let norm = Norm { dims, rows: rows.into(), moments: Arc::clone(&statistics.moments) };
     let output = input.apply_op3(&gamma.contiguous()?, &beta.contiguous()?, norm)?;
     Ok((output, statistics))
 }
 
-/// Returns the gradients of [`batch_norm_leaky_relu`] with respect to `input`, `gamma` and `beta`.
-///
-/// For callers that keep no graph. `rows`, `options` and the tensors are those of the forward pass, and
-/// `statistics` is what it returned.
+/// Returns what a batch says about the distribution of every channel, per row.
 ///
 /// # Shapes
 ///
-/// - `input`, `gradient` (with respect to the output): `[B, H, W, C]`
-/// - `gamma`, `beta`: `[R, C]`
-/// - results: those of `input`, `gamma` and `beta`; they carry no gradient themselves
+/// - `input`: `[B, H, W, C]`
+/// - `rows`: for each of the `B` slices, the row that it uses, below `row_count`
 ///
 /// # Errors
 ///
-/// Those of [`batch_norm_leaky_relu`], and `statistics` or a `gradient` of another shape.
-pub fn batch_norm_leaky_relu_gradients(
+/// Returns an error if there is not one row for each slice, a row is out of range or has a single value per
+/// channel, or the elements are neither `f32` nor `f64`.
+pub fn batch_statistics(
     input: &Tensor,
-    [gamma, beta]: [&Tensor; 2],
-    gradient: &Tensor,
     rows: &[usize],
-    statistics: &BatchStatistics,
-    options: NormOptions,
-) -> Result<[Tensor; 3]> {
-    let dims = Dims::new(input, [gamma, beta], rows, options)?;
-    let (known, expected) = (statistics.mean.len(), dims.rows * dims.channels);
-    if known != expected || gradient.shape() != input.shape() {
-        bail!(
-            "{NAME}: got {known} means and a gradient of shape {:?}, expected {expected} and {:?}",
-            gradient.dims(),
-            input.dims()
-        );
-    }
-    Norm { dims, rows: rows.into(), moments: Arc::clone(&statistics.moments) }
-        .all_gradients([input, gamma, beta, gradient])
-}
-
-/// Returns the normalised and rectified `input`, Eq. (1) of the module, with given mean and variance.
-///
-/// For inference: the result carries no gradient.
-///
-/// # Shapes
-///
-/// - `input`: `[B, H, W, C]`; the result has the same
-/// - `gamma`, `beta`, `mean`, `variance`: `[R, C]`
-/// - `rows`: for each of the `B` slices, the row that it uses
-///
-/// # Errors
-///
-/// Returns an error if the shapes do not fit each other, a row is out of range, the slope is negative,
-/// or the elements are not all `f32` or all `f64`.
-///
-/// # Examples
-///
-/// ```
-/// use candle_core::{Device, Tensor};
-/// use duomo_ops::{NormOptions, normalize_leaky_relu};
-///
-/// let image = Tensor::new(&[1f32, 3.], &Device::Cpu)?.reshape((1, 1, 2, 1))?;
-/// let [zero, two, four] = [0f32, 2., 4.].map(|x| Tensor::new(&[[x]], &Device::Cpu).unwrap());
-/// let options = NormOptions { epsilon: 0.0, slope: 0.2 };
-/// let output = normalize_leaky_relu(&image, &four, &zero, &two, &four, &[0], options)?;
-/// // (1 - 2) / 2 · 4 = -2, times the slope; (3 - 2) / 2 · 4 = 2.
-/// assert_eq!(output.flatten_all()?.to_vec1::<f32>()?, [-0.4, 2.]);
-/// # Ok::<(), candle_core::Error>(())
-/// ```
-#[expect(clippy::too_many_arguments, reason = "one argument per symbol of Eq. (1)")]
-pub fn normalize_leaky_relu(
-    input: &Tensor,
-    gamma: &Tensor,
-    beta: &Tensor,
-    mean: &Tensor,
-    variance: &Tensor,
-    rows: &[usize],
-    options: NormOptions,
-) -> Result<Tensor> {
-    let dims = Dims::new(input, [gamma, beta], rows, options)?;
-    Dims::new(input, [mean, variance], rows, options)?;
-    #[cfg(feature = "cuda")]
-    if input.device().is_cuda() {
-        return cuda::normalize([input, gamma, beta, mean, variance], rows, dims);
-    }
-    let moments = Moments {
-        mean: to_f64(mean)?,
-        variance: to_f64(variance)?,
-        slices: count_slices(rows, dims.rows),
-    };
-    let norm = Norm { dims, rows: rows.into(), moments: Arc::new(moments) };
-    let [gamma, beta] = [gamma.contiguous()?, beta.contiguous()?];
-    input.contiguous()?.apply_op3_no_bwd(&gamma, &beta, &norm)
+    row_count: usize,
+) -> Result<BatchStatistics> {
+    let (batch, height, width, channels) = input.dims4()?;
+    check_rows(rows, batch, row_count)?;
+    let pixels = height * width;
+    let dims = Dims { pixels, channels, rows: row_count, options: NormOptions::default() };
+    let moments = with_view(NAME, input, |view| match view.0.dtype() {
+        DType::F32 => Ok(cpu::moments(elements(NAME, view)?, rows, dims)),
+        DType::F64 => Ok(reference::moments(elements(NAME, view)?, rows, dims)),
+        other => Err(unsupported(NAME, other)),
+    })?;
+    Arc::new(moments).unbiased(pixels)
 }
 
 const NAME: &str = "batch_norm_leaky_relu";
@@ -226,25 +183,18 @@ struct Dims {
 
 impl Dims {
     fn new(
-        input: &Tensor,
+        (batch, height, width, channels): (usize, usize, usize, usize),
         tables: [&Tensor; 2],
         rows: &[usize],
         options: NormOptions,
     ) -> Result<Self> {
-        let (batch, height, width, channels) = input.dims4()?;
         let [first, second] = tables.map(Tensor::dims);
         if first != second || first.len() != 2 || first[1] != channels {
             bail!(
                 "{NAME}: got tables of shapes {first:?} and {second:?}, expected [R, {channels}]"
             );
         }
-        if rows.len() != batch || rows.iter().any(|&row| row >= first[0]) {
-            bail!(
-                "{NAME}: got rows {rows:?} for {batch} slices, \
-                 expected one per slice, each below {}",
-                first[0]
-            );
-        }
+        check_rows(rows, batch, first[0])?;
         if options.slope.is_nan() || options.slope < 0.0 {
             bail!("{NAME}: got slope {}, expected one of at least 0", options.slope);
         }
@@ -257,9 +207,19 @@ impl Dims {
     }
 }
 
+fn check_rows(rows: &[usize], batch: usize, row_count: usize) -> Result<()> {
+    if rows.len() == batch && rows.iter().all(|&row| row < row_count) {
+        return Ok(());
+    }
+    bail!(
+        "{NAME}: got rows {rows:?} for {batch} slices, \
+         expected one per slice, each below {row_count}"
+    )
+}
+
 /// Mean and biased variance of every row and channel, `[R, C]`, and the slices of every row.
 #[derive(Clone, Debug, PartialEq)]
-struct Moments {
+pub(crate) struct Moments {
     mean: Vec<f64>,
     variance: Vec<f64>,
     slices: Vec<usize>,
@@ -267,14 +227,15 @@ struct Moments {
 
 impl Moments {
     #[expect(clippy::cast_possible_truncation, reason = "statistics are kept like the weights")]
-    fn unbiased(self: &Arc<Self>, dims: Dims) -> Result<BatchStatistics> {
-        let counts: Vec<usize> = self.slices.iter().map(|slices| slices * dims.pixels).collect();
+    fn unbiased(self: &Arc<Self>, pixels: usize) -> Result<BatchStatistics> {
+        let counts: Vec<usize> = self.slices.iter().map(|slices| slices * pixels).collect();
+        let channels = self.mean.len() / counts.len().max(1);
         if let Some(row) = counts.iter().position(|&count| count == 1) {
             bail!(
                 "{NAME}: row {row} has one value per channel, expected at least two for a variance"
             );
         }
-        let count_of = |index: usize| counts[index / dims.channels].max(2) as f64;
+        let count_of = |index: usize| counts[index / channels].max(2) as f64;
         Ok(BatchStatistics {
             mean: self.mean.iter().map(|&mean| mean as f32).collect(),
             variance: (0..)

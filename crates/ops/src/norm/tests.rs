@@ -1,8 +1,6 @@
 use candle_core::{DType, Tensor};
 
-use super::{
-    NormOptions, batch_norm_leaky_relu, batch_norm_leaky_relu_gradients, normalize_leaky_relu,
-};
+use super::{Activation, NormOptions, batch_norm_leaky_relu};
 use crate::testing::{
     Block, assert_fast_equals_reference, assert_gradients, assert_gradients_without_graph, random,
     relative_difference, run, tolerance, values,
@@ -62,17 +60,13 @@ fn inference_equals_pytorch() {
         let block = Block::load(name);
         for dtype in [DType::F64, DType::F32] {
             let get = |name: &str| block.get(name).to_dtype(dtype).unwrap();
-            let output = normalize_leaky_relu(
-                &block.channels_last("input").to_dtype(dtype).unwrap(),
-                &get("gamma"),
-                &get("beta"),
-                &get("running_mean"),
-                &get("running_var"),
-                &rows,
-                OPTIONS,
-            );
-            let difference =
-                relative_difference(&output.unwrap(), &block.channels_last("eval.output"));
+            let tables = ["gamma", "beta"].map(get);
+            let running = ["running_mean", "running_var"].map(get);
+            let norm =
+                Activation::of_running(tables.each_ref(), running.each_ref(), &rows, OPTIONS);
+            let input = block.channels_last("input").to_dtype(dtype).unwrap();
+            let output = norm.unwrap().apply(&input).unwrap();
+            let difference = relative_difference(&output, &block.channels_last("eval.output"));
             assert!(difference < tolerance(dtype), "{name} {dtype:?}: {difference:e}");
         }
     }
@@ -162,19 +156,15 @@ fn gradients_without_a_graph_are_the_same() {
     let rows = [1, 0, 1];
     let inputs = [random((3, 4, 5, 2), 1), random((2, 2), 2), random((2, 2), 3)];
     let forward = |t: &[Tensor]| batch_norm_leaky_relu(&t[0], &t[1], &t[2], &rows, OPTIONS);
+    let norm = |t: &[Tensor]| Activation::of_batch(&t[1], &t[2], &rows, &forward(t)?.1, OPTIONS);
     assert_gradients_without_graph(&inputs, &|t| Ok(forward(t)?.0), &|t, gradient| {
-        let (_, statistics) = forward(t)?;
-        let tables = [&t[1], &t[2]];
-        let gradients =
-            batch_norm_leaky_relu_gradients(&t[0], tables, gradient, &rows, &statistics, OPTIONS);
-        Ok(gradients?.into())
+        Ok(norm(t)?.gradients(&t[0], gradient)?.into())
     });
 
-    let (_, statistics) = forward(&inputs).unwrap();
-    let short = random((3, 4, 4, 2), 4);
-    let tables = [&inputs[1], &inputs[2]];
-    let error =
-        batch_norm_leaky_relu_gradients(&inputs[0], tables, &short, &rows, &statistics, OPTIONS);
-    let message = error.unwrap_err().to_string();
-    assert!(message.contains("a gradient of shape [3, 4, 4, 2]"), "{message}");
+    let short = random((2, 4, 4, 2), 4);
+    let norm = norm(&inputs).unwrap();
+    let message = norm.gradients(&short, &short).unwrap_err().to_string();
+    assert!(message.contains("got rows [1, 0, 1] for 2 slices"), "{message}");
+    let message = norm.gradients(&inputs[0], &short).unwrap_err().to_string();
+    assert!(message.contains("a gradient of shape [2, 4, 4, 2]"), "{message}");
 }

@@ -9,6 +9,7 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
+use super::super::finish::Around;
 use super::super::packed::lanes;
 use super::POINTS;
 use super::gemm::Product;
@@ -49,7 +50,12 @@ thread_local! {
 }
 
 /// Returns the convolution of the images read, `[B, H, W, depth]`, as those written, `[B, H', W', outputs]`.
-pub(super) fn convolve(grid: &Grid, source: &[f32], taps: &Taps<'_>) -> Vec<f32> {
+pub(super) fn convolve(
+    grid: &Grid,
+    source: &[f32],
+    taps: &Taps<'_>,
+    around: Around<'_>,
+) -> Vec<f32> {
     assert!(taps.depth > 0, "there is something to sum");
     // Not filled with zeros: that would be one more pass over memory.
     let mut target = Vec::with_capacity(grid.target_pixels() * taps.outputs);
@@ -57,6 +63,7 @@ pub(super) fn convolve(grid: &Grid, source: &[f32], taps: &Taps<'_>) -> Vec<f32>
         grid,
         source,
         channels: taps.depth,
+        around,
         target: Target(target.as_mut_ptr()),
         outputs: taps.outputs,
     };
@@ -92,6 +99,7 @@ struct Images<'a> {
     source: &'a [f32],
     /// Channels of the images read.
     channels: usize,
+    around: Around<'a>,
     target: Target,
     /// Channels of the images written.
     outputs: usize,
@@ -100,7 +108,8 @@ struct Images<'a> {
 impl Images<'_> {
     fn tiles(&self, range: Range<usize>, channels: Range<usize>) -> Tiles<'_> {
         let (grid, values, all_channels) = (self.grid, self.source, self.channels);
-        Tiles { grid, range, values, all_channels, channels, zeros: &[] }
+        let reading = self.around.reading;
+        Tiles { grid, range, values, all_channels, channels, zeros: &[], reading }
     }
 }
 
@@ -183,6 +192,11 @@ impl Work for Block<'_> {
                 tiles: self.tiles.clone(),
                 range: start + vectors.start * S::LANES..end,
                 adds: weights.depth.start > 0,
+                finish: if weights.depth.end == self.images.channels {
+                    self.images.around.finish
+                } else {
+                    None
+                },
             };
             // SAFETY: `Work::run` runs where the unit exists; the planes were made for these tiles and
             // outputs, and `convolve` has made room for all of the grid's pixels.

@@ -30,6 +30,13 @@ pub(super) struct Tile {
     first: [usize; 2],
 }
 
+impl Tile {
+    /// The image of the batch that it belongs to.
+    pub(super) fn image(&self) -> usize {
+        self.image
+    }
+}
+
 impl Grid {
     /// The tiles of images of the size read, with what lies outside.
     pub(super) fn new(dims: &Dims, padding: Padding) -> Self {
@@ -48,6 +55,12 @@ impl Grid {
     /// Tiles in the batch.
     pub(super) fn count(&self) -> usize {
         self.batch * self.dilation * self.dilation * self.tiles[0] * self.tiles[1]
+    }
+
+    /// How many pixels each tile of an image writes.
+    pub(super) fn tile_pixels(&self) -> Vec<u32> {
+        let ones = |tile| self.written(self.tile(tile)).into_iter().flatten().flatten().map(|_| 1);
+        (0..self.count() / self.batch.max(1)).map(|tile| ones(tile).sum()).collect()
     }
 
     /// Pixels in the images read.

@@ -7,6 +7,7 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use super::super::Dims;
+use super::super::finish::Reading;
 use super::super::packed::lanes;
 use super::grid::Grid;
 use super::kept::{Kept, Role, cut, nth_part};
@@ -42,9 +43,14 @@ thread_local! {
 /// Eq. (W2).
 ///
 /// With many channels, all tasks read the same transformed tiles; with few, each transforms its own.
-pub(super) fn backward_kernel(gradient: &[f32], input: &[f32], dims: &Dims) -> Vec<f32> {
+pub(super) fn backward_kernel(
+    gradient: &[f32],
+    input: &[f32],
+    dims: &Dims,
+    reading: Option<Reading<'_>>,
+) -> Vec<f32> {
     let grid = Grid::new(dims, dims.options.padding);
-    let images = Images { grid: &grid, gradient, input, dims };
+    let images = Images { grid: &grid, gradient, input, reading, dims };
     let (weights, row) = (dims.kernel_shape().elem_count(), TAPS * dims.channels);
     if dims.outputs.max(dims.channels) <= RANGE {
         let shares = images.shares(0..grid.count(), RANGE, None);
@@ -78,6 +84,7 @@ struct Images<'a> {
     grid: &'a Grid,
     gradient: &'a [f32],
     input: &'a [f32],
+    reading: Option<Reading<'a>>,
     dims: &'a Dims,
 }
 
@@ -90,13 +97,19 @@ impl<'a> Images<'a> {
         outputs: Range<usize>,
         zeros: &'a [f32],
     ) -> [Tiles<'a>; 2] {
-        let Self { grid, gradient, input, dims } = *self;
+        let Self { grid, gradient, input, reading, dims } = *self;
         let range = tiles.clone();
         let all_channels = dims.channels;
-        let inputs =
-            Tiles { grid, range: range.clone(), values: input, all_channels, channels, zeros };
-        let all_channels = dims.outputs;
-        [inputs, Tiles { grid, range, values: gradient, all_channels, channels: outputs, zeros }]
+        let gradients = Tiles {
+            grid,
+            range: range.clone(),
+            values: gradient,
+            all_channels: dims.outputs,
+            channels: outputs,
+            zeros,
+            reading: None,
+        };
+        [Tiles { grid, range, values: input, all_channels, channels, zeros, reading }, gradients]
     }
 
     /// The share of some tiles, task by task.

@@ -41,6 +41,7 @@ mod weights;
 use self::grid::Grid;
 use self::weights::Taps;
 use super::border::mirrored;
+use super::finish::{Around, Reading};
 use super::{Dims, Padding};
 use crate::fill::fill;
 
@@ -55,24 +56,37 @@ const POINT_SIDE: usize = 6;
 /// Points of a tile.
 const POINTS: usize = POINT_SIDE * POINT_SIDE;
 
+/// Pixels of each tile of an image.
+pub(super) fn tile_pixels(dims: &Dims) -> Vec<u32> {
+    Grid::new(dims, dims.options.padding).tile_pixels()
+}
+
 /// Products that one channel of one output takes.
 pub(super) fn products(dims: &Dims) -> usize {
     POINTS * Grid::new(dims, dims.options.padding).count()
 }
 
-pub(super) fn forward(input: &[f32], kernel: &[f32], dims: &Dims) -> Vec<f32> {
+pub(super) fn forward(input: &[f32], kernel: &[f32], dims: &Dims, around: Around<'_>) -> Vec<f32> {
     let grid = Grid::new(dims, dims.options.padding);
-    convolve::convolve(&grid, input, &Taps::forward(kernel, dims))
+    convolve::convolve(&grid, input, &Taps::forward(kernel, dims), around)
 }
 
-pub(super) fn backward_input(gradient: &[f32], kernel: &[f32], dims: &Dims) -> Vec<f32> {
+/// `around.finish` is possible without padding by mirrors only.
+pub(super) fn backward_input(
+    gradient: &[f32],
+    kernel: &[f32],
+    dims: &Dims,
+    around: Around<'_>,
+) -> Vec<f32> {
     // The gradients of what was mirrored belong to the pixels it mirrored.
     let border = match dims.options.padding {
         Padding::Zero => 0,
         Padding::Symmetric => dims.options.dilation,
     };
+    assert!(border == 0 || around.finish.is_none(), "the results are not folded yet");
     let grid = Grid::with_border(dims, Padding::Zero, border);
-    let input_gradient = convolve::convolve(&grid, gradient, &Taps::backward(kernel, dims));
+    let taps = Taps::backward(kernel, dims);
+    let input_gradient = convolve::convolve(&grid, gradient, &taps, around);
     match dims.options.padding {
         Padding::Zero => input_gradient,
         Padding::Symmetric => fold(&input_gradient, border, dims),
@@ -98,6 +112,11 @@ fn fold(bordered: &[f32], border: usize, dims: &Dims) -> Vec<f32> {
     })
 }
 
-pub(super) fn backward_kernel(gradient: &[f32], input: &[f32], dims: &Dims) -> Vec<f32> {
-    kernel_gradient::backward_kernel(gradient, input, dims)
+pub(super) fn backward_kernel(
+    gradient: &[f32],
+    input: &[f32],
+    dims: &Dims,
+    reading: Option<Reading<'_>>,
+) -> Vec<f32> {
+    kernel_gradient::backward_kernel(gradient, input, dims, reading)
 }

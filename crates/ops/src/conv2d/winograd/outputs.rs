@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use super::super::finish::{self, Finish};
 use super::grid::Grid;
 use super::memory::Planes;
 use super::transforms::{Output, both_sides};
@@ -30,6 +31,8 @@ pub(super) struct Outputs<'a> {
     pub(super) range: Range<usize>,
     /// Whether the sums are added to what is there.
     pub(super) adds: bool,
+    /// What is done with the results, if these are the last sums, and where its sums go.
+    pub(super) finish: Option<(&'a Finish<'a>, Option<finish::Target>)>,
 }
 
 impl Outputs<'_> {
@@ -40,54 +43,86 @@ impl Outputs<'_> {
     /// The unit exists, the planes hold the tiles and outputs, and the target all pixels of the grid.
     #[inline(always)]
     pub(super) unsafe fn write<S: Simd>(&self, planes: Planes, sums: &[f32]) {
-        for (t, tile) in self.tiles.clone().enumerate() {
-            let pixels = self.grid.written(self.grid.tile(tile));
+        for (t, index) in self.tiles.clone().enumerate() {
+            let tile = self.grid.tile(index);
+            let pixels = self.grid.written(tile);
             for (vector, first) in self.range.clone().step_by(S::LANES).enumerate() {
                 let source = &sums[vector * planes.block() + t * S::LANES..];
-                let count = (self.range.end - first).min(S::LANES);
+                let (source, channels) =
+                    ((source, planes.point()), (first, self.count::<S>(first)));
                 // SAFETY: by the contract of this function.
                 unsafe {
-                    both_sides::<S, Output, POINT_SIDE, OUTPUT_SIDE>(
+                    let Some((finish, target)) = self.finish else {
+                        self.write_tile::<S>(
+                            source,
+                            &pixels,
+                            first,
+                            #[inline(always)]
+                            |_, y| y,
+                        );
+                        continue;
+                    };
+                    let mut results =
+                        finish::Tile::<S>::new(finish, tile.image(), self.channels, channels);
+                    self.write_tile::<S>(
+                        source,
+                        &pixels,
+                        first,
                         #[inline(always)]
-                        |i, j| {
-                            let point = i * POINT_SIDE + j;
-                            S::load(source.as_ptr().add(point * planes.point()))
-                        },
-                        #[inline(always)]
-                        |i, row| {
-                            for (y, pixel) in row.into_iter().zip(pixels[i]) {
-                                if let Some(pixel) = pixel {
-                                    let target = self.target.0.add(pixel * self.channels + first);
-                                    self.store::<S>(target, y, count);
-                                }
-                            }
-                        },
+                        |pixel, y| results.pixel(pixel, y),
                     );
+                    results.write(target, index);
                 }
             }
         }
     }
 
-    /// Writes the first `count` lanes, or adds them to what is there.
+    /// Channels computed in the vector from `first` on.
+    fn count<S: Simd>(&self, first: usize) -> usize {
+        (self.range.end - first).min(S::LANES)
+    }
+
+    /// Writes one vector of a tile as `take` makes it of a pixel and its results.
     ///
     /// # Safety
     ///
-    /// The unit exists and `to` is valid for `count` numbers, at most a vector.
+    /// As [`Self::write`]; the source holds a vector at each of the points, a step apart.
     #[inline(always)]
-    unsafe fn store<S: Simd>(&self, to: *mut f32, mut vector: S::Vector, count: usize) {
+    unsafe fn write_tile<S: Simd>(
+        &self,
+        (source, step): (&[f32], usize),
+        pixels: &[[Option<usize>; OUTPUT_SIDE]; OUTPUT_SIDE],
+        first: usize,
+        mut take: impl FnMut(usize, S::Vector) -> S::Vector,
+    ) {
+        let count = self.count::<S>(first);
         // SAFETY: by the contract of this function.
         unsafe {
-            if count == S::LANES {
-                if self.adds {
-                    vector = S::add(vector, S::load(to));
-                }
-                S::store(to, vector);
-            } else {
-                if self.adds {
-                    vector = S::add(vector, S::load_first(to, count));
-                }
-                S::store_first(to, vector, count);
-            }
+            both_sides::<S, Output, POINT_SIDE, OUTPUT_SIDE>(
+                #[inline(always)]
+                |i, j| S::load(source.as_ptr().add((i * POINT_SIDE + j) * step)),
+                #[inline(always)]
+                |i, row| {
+                    for (mut y, pixel) in row.into_iter().zip(pixels[i]) {
+                        let Some(pixel) = pixel else { continue };
+                        let target = self.target.0.add(pixel * self.channels + first);
+                        if self.adds {
+                            let old = if count == S::LANES {
+                                S::load(target)
+                            } else {
+                                S::load_first(target, count)
+                            };
+                            y = S::add(y, old);
+                        }
+                        y = take(pixel, y);
+                        if count == S::LANES {
+                            S::store(target, y);
+                        } else {
+                            S::store_first(target, y, count);
+                        }
+                    }
+                },
+            );
         }
     }
 }

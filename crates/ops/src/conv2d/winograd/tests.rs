@@ -1,3 +1,4 @@
+use super::super::finish::Around;
 use super::super::{Conv2d, Dims, Padding, reference};
 use super::{backward_input, backward_kernel, forward};
 use crate::testing::{random, values};
@@ -27,9 +28,13 @@ fn assert_equals_reference([b, h, w, c]: [usize; 4], k: usize, options: Conv2d) 
         exact.each_ref().map(|values| values.iter().map(|&x| x as f32).collect::<Vec<_>>());
     let [x32, w32, g32] = &rounded;
     for (pass, actual, expected) in [
-        ("forward", forward(x32, w32, &dims), reference::forward(x, w, &dims)),
-        ("input", backward_input(g32, w32, &dims), reference::backward_input(g, w, &dims)),
-        ("kernel", backward_kernel(g32, x32, &dims), reference::backward_kernel(g, x, &dims)),
+        ("forward", forward(x32, w32, &dims, Around::default()), reference::forward(x, w, &dims)),
+        (
+            "input",
+            backward_input(g32, w32, &dims, Around::default()),
+            reference::backward_input(g, w, &dims),
+        ),
+        ("kernel", backward_kernel(g32, x32, &dims, None), reference::backward_kernel(g, x, &dims)),
     ] {
         let error = relative_error(&actual, &expected);
         assert!(error < TOLERANCE, "{pass} {:?} {k} {options:?}: {error:e}", shapes[0]);
@@ -86,8 +91,12 @@ fn winograd_does_not_depend_on_the_number_of_threads() {
         let results = |threads: usize| {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
             pool.install(|| {
-                let kernel = backward_kernel(&g, &x, &dims);
-                [forward(&x, &w, &dims), backward_input(&g, &w, &dims), kernel]
+                let kernel = backward_kernel(&g, &x, &dims, None);
+                [
+                    forward(&x, &w, &dims, Around::default()),
+                    backward_input(&g, &w, &dims, Around::default()),
+                    kernel,
+                ]
             })
         };
         assert!(results(1) == results(3), "the bits differ");
