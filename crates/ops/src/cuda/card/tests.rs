@@ -1,21 +1,20 @@
 //! The operations on tensors of a card against those on the CPU. Needs a card; says so where there is none.
 
-use candle_core::{Device, Result, Tensor, Var};
+use candle_core::{DType, Device, Result, Tensor, Var};
 
 use crate::cuda::runners::card;
 use crate::cuda::testing::{assert_close, floats};
-use crate::testing::{random, relative_difference};
+use crate::testing::{random, relative_difference, run};
 use crate::{
     AdamOptions, AdamVariable, Conv2d, NormOptions, Padding, adam_update_all, add_skip,
-    batch_norm_leaky_relu, batch_norm_leaky_relu_gradients,
-    batch_norm_leaky_relu_gradients_on_card, batch_norm_leaky_relu_on_card, conv2d,
-    conv2d_input_gradient, conv2d_kernel_gradient, dropout, losses, max_pool2, max_pool2_gradient,
-    normalize_leaky_relu, pixel_shuffle, pixel_unshuffle,
+    batch_norm_leaky_relu, batch_norm_leaky_relu_gradients_on_card, batch_norm_leaky_relu_on_card,
+    conv2d, conv2d_input_gradient, conv2d_kernel_gradient, dropout, losses, max_pool2,
+    max_pool2_gradient, normalize_leaky_relu, pixel_shuffle, pixel_unshuffle,
 };
 
 /// The same `f32` numbers on the CPU and on the card.
 fn twins(shape: &[usize], seed: u64, device: &Device) -> Result<[Tensor; 2]> {
-    let here = random(shape, seed).to_dtype(candle_core::DType::F32)?;
+    let here = random(shape, seed).to_dtype(DType::F32)?;
     Ok([here.clone(), here.to_device(device)?])
 }
 
@@ -59,22 +58,17 @@ fn norms_train_and_predict_as_on_the_cpu() -> Result<()> {
     let [here, there] = twins(&[3, 40, 30, 7], 1, &device)?;
     let [gamma_cpu, on_card_gamma] = twins(&[3, 7], 2, &device)?;
     let [beta_cpu, on_card_beta] = twins(&[3, 7], 3, &device)?;
-    let [gradient_cpu, on_card_gradient] = twins(&[3, 40, 30, 7], 4, &device)?;
+    // What `testing::run` differentiates with.
+    let [_, on_card_gradient] = twins(&[3, 40, 30, 7], 99, &device)?;
 
     let (expected, statistics) =
         batch_norm_leaky_relu(&here, &gamma_cpu, &beta_cpu, &rows, options)?;
     let tables = [&on_card_gamma, &on_card_beta];
     let (actual, on_card) = batch_norm_leaky_relu_on_card(&there, tables, &rows, options)?;
     assert!(difference(&actual, &expected)? < 1e-5);
-    let tables_cpu = [&gamma_cpu, &beta_cpu];
-    let expected = batch_norm_leaky_relu_gradients(
-        &here,
-        tables_cpu,
-        &gradient_cpu,
-        &rows,
-        &statistics,
-        options,
-    )?;
+    let (_, expected) = run(&[here, gamma_cpu, beta_cpu], DType::F32, &|t| {
+        Ok(batch_norm_leaky_relu(&t[0], &t[1], &t[2], &rows, options)?.0)
+    });
     let actual =
         batch_norm_leaky_relu_gradients_on_card(&there, tables, &on_card_gradient, &on_card)?;
     for (actual, expected) in actual.iter().zip(&expected) {
@@ -86,14 +80,20 @@ fn norms_train_and_predict_as_on_the_cpu() -> Result<()> {
     on_card.lead([&mean, &variance], 0.9)?;
     let led = Tensor::from_slice(&statistics.mean, (3, 7), &Device::Cpu)?;
     assert!(difference(&mean, &(led * 0.1)?)? < 1e-5);
+    Ok(())
+}
 
-    let [v, w] = [&beta_cpu, &on_card_beta].map(Tensor::sqr);
-    let (v, w) = (v?, w?);
-    let [g, b] = tables_cpu;
-    let expected = normalize_leaky_relu(&here, g, b, g, &v, &rows, options)?;
-    let [g, b] = tables;
-    let actual = normalize_leaky_relu(&there, g, b, g, &w, &rows, options)?;
-    assert!(difference(&actual, &expected)? < 1e-5);
+#[test]
+fn given_statistics_are_used_as_on_the_cpu() -> Result<()> {
+    let Some(device) = card() else { return Ok(()) };
+    let (rows, options) = ([1, 0, 1], NormOptions::default());
+    let inputs = twins(&[3, 6, 5, 7], 1, &device)?;
+    let (gamma, beta) = (twins(&[3, 7], 2, &device)?, twins(&[3, 7], 3, &device)?);
+    let output = |side: usize| {
+        let (input, gamma, beta) = (&inputs[side], &gamma[side], &beta[side]);
+        normalize_leaky_relu(input, gamma, beta, gamma, &beta.sqr()?, &rows, options)
+    };
+    assert!(difference(&output(1)?, &output(0)?)? < 1e-5);
     Ok(())
 }
 
@@ -182,7 +182,7 @@ fn adam_moves_many_variables_as_on_the_cpu() -> Result<()> {
 #[test]
 fn losses_take_tensors_of_a_card_and_say_what_does_not_fit() -> Result<()> {
     let Some(device) = card() else { return Ok(()) };
-    let logits = Tensor::zeros((1, 1, 2, 2), candle_core::DType::F32, &device)?;
+    let logits = Tensor::zeros((1, 1, 2, 2), DType::F32, &device)?;
     let [both, slopes] = losses::segmentation(&logits, &[0, 1])?;
     // No opinion: 1 − 2·½ / (2·¼ + 1), and ½ ln 2.
     let expected = Tensor::new(&[1.0 / 3.0, 0.5 * 2f64.ln()], &Device::Cpu)?;
