@@ -205,7 +205,7 @@ fn shards_cover_every_case_once_and_the_merge_proves_it() {
 
     fs::remove_file(clinic.path("out/manifest.1-of-3.jsonl")).unwrap();
     let lost = stdout(&duomo(&merge[..4]));
-    assert!(lost.contains("missing     no manifest names it"), "{lost}");
+    assert!(lost.contains("missing  no manifest names it"), "{lost}");
 }
 
 #[test]
