@@ -53,6 +53,7 @@ pub use norm::{Activation, BatchStatistics, NormOptions, batch_norm_leaky_relu, 
 #[cfg(feature = "cuda")]
 pub use norm::{
     CardStatistics, batch_norm_leaky_relu_gradients_on_card, batch_norm_leaky_relu_on_card,
+    normalize_leaky_relu_on_card,
 };
 pub use pixel_shuffle::{pixel_shuffle, pixel_unshuffle};
 pub use simd::vectorized;

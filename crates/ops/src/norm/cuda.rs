@@ -57,7 +57,7 @@ pub fn batch_norm_leaky_relu_on_card(
     rows: &[usize],
     options: NormOptions,
 ) -> Result<(Tensor, CardStatistics)> {
-    let dims = Dims::new(input, [gamma, beta], rows, options)?;
+    let dims = Dims::new(input.dims4()?, [gamma, beta], rows, options)?;
     if let Some(row) = rows.iter().find(|&&row| dims.pixels * count(rows, row) == 1) {
         bail!("{NAME}: row {row} has one value per channel, expected at least two for a variance");
     }
@@ -87,7 +87,7 @@ pub fn batch_norm_leaky_relu_gradients_on_card(
     statistics: &CardStatistics,
 ) -> Result<[Tensor; 3]> {
     let CardStatistics { dims, rows, moments: [mean, _], scales: [rest, inverse] } = statistics;
-    Dims::new(input, [gamma, beta], rows, dims.options)?;
+    Dims::new(input.dims4()?, [gamma, beta], rows, dims.options)?;
     if gradient.shape() != input.shape() || mean.shape() != gamma.shape() {
         bail!(
             "{NAME}: got means of shape {:?} and a gradient of shape {:?}, expected {:?} and {:?}",
@@ -106,14 +106,34 @@ pub fn batch_norm_leaky_relu_gradients_on_card(
     unsafe { card::tensors(NAME, &program, &inputs, shapes) }
 }
 
-/// Eq. (1) with given statistics: input, `γ`, `β`, mean and variance.
-pub(super) fn normalize(tensors: [&Tensor; 5], rows: &[usize], dims: Dims) -> Result<Tensor> {
+/// Returns what [`Activation::apply`](super::Activation::apply) does with running statistics, for tensors on a
+/// card.
+///
+/// # Shapes
+///
+/// - `input`: `[B, H, W, C]`; the result has the same
+/// - `gamma`, `beta`, `mean`, `variance`: `[R, C]`
+/// - `rows`: for each slice, the row that it uses
+///
+/// # Errors
+///
+/// If the shapes do not fit each other, a row is out of range, the slope is negative, or the tensors are not
+/// `f32` on one card.
+pub fn normalize_leaky_relu_on_card(
+    input: &Tensor,
+    [gamma, beta]: [&Tensor; 2],
+    [mean, variance]: [&Tensor; 2],
+    rows: &[usize],
+    options: NormOptions,
+) -> Result<Tensor> {
+    let dims = Dims::new(input.dims4()?, [gamma, beta], rows, options)?;
+    Dims::new(input.dims4()?, [mean, variance], rows, options)?;
     let program = launches::inference(dims, rows)?;
-    let contiguous = contiguous(tensors)?;
+    let contiguous = contiguous([input, gamma, beta, mean, variance])?;
     let inputs: Vec<&Tensor> = contiguous.iter().collect();
     // SAFETY: `Dims` has compared the shapes of all five and the rows; the launches run between
     // guards in their tests.
-    let [output] = unsafe { card::tensors(NAME, &program, &inputs, [tensors[0].shape()])? };
+    let [output] = unsafe { card::tensors(NAME, &program, &inputs, [input.shape()])? };
     Ok(output)
 }
 

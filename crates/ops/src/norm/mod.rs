@@ -34,12 +34,13 @@ mod units;
 
 use std::sync::Arc;
 
+#[cfg(feature = "cuda")]
+pub use self::cuda::{
+    CardStatistics, batch_norm_leaky_relu_gradients_on_card, batch_norm_leaky_relu_on_card,
+    normalize_leaky_relu_on_card,
+};
 use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, CustomOp3, DType, Layout, Result, Shape, Tensor, WithDType, bail};
-#[cfg(feature = "cuda")]
-pub use cuda::{
-    CardStatistics, batch_norm_leaky_relu_gradients_on_card, batch_norm_leaky_relu_on_card,
-};
 
 pub use self::activation::Activation;
 pub(crate) use self::affine::Affine;

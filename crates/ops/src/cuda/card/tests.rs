@@ -6,10 +6,10 @@ use crate::cuda::runners::card;
 use crate::cuda::testing::{assert_close, floats};
 use crate::testing::{random, relative_difference, run};
 use crate::{
-    AdamOptions, AdamVariable, Conv2d, NormOptions, Padding, adam_update_all, add_skip,
+    Activation, AdamOptions, AdamVariable, Conv2d, NormOptions, Padding, adam_update_all, add_skip,
     batch_norm_leaky_relu, batch_norm_leaky_relu_gradients_on_card, batch_norm_leaky_relu_on_card,
     conv2d, conv2d_input_gradient, conv2d_kernel_gradient, dropout, losses, max_pool2,
-    max_pool2_gradient, normalize_leaky_relu, pixel_shuffle, pixel_unshuffle,
+    max_pool2_gradient, normalize_leaky_relu_on_card, pixel_shuffle, pixel_unshuffle,
 };
 
 /// The same `f32` numbers on the CPU and on the card.
@@ -87,13 +87,15 @@ fn norms_train_and_predict_as_on_the_cpu() -> Result<()> {
 fn given_statistics_are_used_as_on_the_cpu() -> Result<()> {
     let Some(device) = card() else { return Ok(()) };
     let (rows, options) = ([1, 0, 1], NormOptions::default());
-    let inputs = twins(&[3, 6, 5, 7], 1, &device)?;
-    let (gamma, beta) = (twins(&[3, 7], 2, &device)?, twins(&[3, 7], 3, &device)?);
-    let output = |side: usize| {
-        let (input, gamma, beta) = (&inputs[side], &gamma[side], &beta[side]);
-        normalize_leaky_relu(input, gamma, beta, gamma, &beta.sqr()?, &rows, options)
-    };
-    assert!(difference(&output(1)?, &output(0)?)? < 1e-5);
+    let [here, there] = twins(&[3, 6, 5, 7], 1, &device)?;
+    let [gamma_cpu, on_card_gamma] = twins(&[3, 7], 2, &device)?;
+    let [beta_cpu, on_card_beta] = twins(&[3, 7], 3, &device)?;
+    let running = [&gamma_cpu, &beta_cpu.sqr()?];
+    let expected = Activation::of_running([&gamma_cpu, &beta_cpu], running, &rows, options)?;
+    let running = [&on_card_gamma, &on_card_beta.sqr()?];
+    let tables = [&on_card_gamma, &on_card_beta];
+    let actual = normalize_leaky_relu_on_card(&there, tables, running, &rows, options)?;
+    assert!(difference(&actual, &expected.apply(&here)?)? < 1e-5);
     Ok(())
 }
 

@@ -36,7 +36,7 @@ impl Case {
 
     fn dims(&self) -> Dims {
         let tables = [&self.gamma.wide, &self.beta.wide];
-        Dims::new(&self.input.wide, tables, &self.rows, OPTIONS).unwrap()
+        Dims::new(self.input.wide.dims4().unwrap(), tables, &self.rows, OPTIONS).unwrap()
     }
 
     fn assert_equals_reference(&self, runner: &Runner, tolerance: f64) {
@@ -113,7 +113,8 @@ fn given_statistics_are_used_as_the_equation_says() {
     let Case { input, gamma, beta, .. } = Case::new([3, 6, 5, 7], 2, &[0; 3]);
     let (mean, rows) = (Numbers::random((2, 7), 5), [1, 0, 1]);
     let variance = Numbers::new(&mean.wide.sqr().unwrap());
-    let dims = Dims::new(&input.wide, [&gamma.wide, &beta.wide], &rows, OPTIONS).unwrap();
+    let tables = [&gamma.wide, &beta.wide];
+    let dims = Dims::new(input.wide.dims4().unwrap(), tables, &rows, OPTIONS).unwrap();
     let [g, b, m, v] = [&gamma, &beta, &mean, &variance].map(|table| values(&table.wide));
     let of = |(place, x): (usize, f64)| {
         let at = rows[place / (6 * 5 * 7)] * 7 + place % 7;
