@@ -10,6 +10,7 @@ mod check;
 mod compare;
 mod doctor;
 mod evaluate;
+mod features;
 mod grid;
 mod phantom;
 mod predict;
@@ -31,6 +32,8 @@ pub(crate) enum Verb {
     Evaluate(evaluate::Arguments),
     /// Compare runs on the same cases: means, differences, paired tests.
     Compare(compare::Arguments),
+    /// Measure how class-specific the features of some runs are, before and after training, and draw them.
+    Features(features::Arguments),
     /// Write one page with scores, curves and pictures of some runs.
     Report(report::Arguments),
     /// Do, list and tabulate many runs: methods on data sets with seeds and folds.
@@ -52,6 +55,7 @@ pub(crate) fn run(verb: &Verb) -> Result<Outcome> {
         Verb::Predict(arguments) => predict::run(arguments),
         Verb::Evaluate(arguments) => evaluate::run(arguments),
         Verb::Compare(arguments) => compare::run(arguments),
+        Verb::Features(arguments) => features::run(arguments),
         Verb::Report(arguments) => report::run(arguments),
         Verb::Grid(arguments) => grid::run(arguments),
         Verb::Doctor(arguments) => doctor::run(arguments),
