@@ -15,6 +15,7 @@
 //! | [`reading`] | every way the paper's sentences can be read, one key each |
 //! | [`class_affinity`](mod@class_affinity) | Eqs. (2) and (3): the matrix, `[C, M, N]` |
 //! | [`mean_affinity`](mod@mean_affinity) | its mean over entries, `[C]`, without the matrix |
+//! | [`class_energy`] | how much of a feature map lies inside each class |
 //! | [`loss`] | Eq. (4) over layer pairs and modality pairs |
 //!
 //! Dimension key, here and in every module: `B` slices in the mini-batch, `H, W` rows and columns
@@ -27,6 +28,7 @@
 //! Network for Multimodal Unpaired Image Segmentation*, MICCAI 2020, arXiv 2101.01513.
 
 pub mod class_affinity;
+pub mod class_energy;
 pub mod loss;
 pub mod mean_affinity;
 pub mod reading;
@@ -42,6 +44,7 @@ mod regions;
 mod testing;
 
 pub use class_affinity::class_affinity;
+pub use class_energy::ClassEnergy;
 pub use loss::{Side, affinity_loss};
 pub use mean_affinity::mean_affinity;
 pub use reading::{Consistency, Reading, Scope, SizeNormalization};

@@ -4,11 +4,13 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
-use duomo_train::{CaseScores, Cell, LearningCurve, Statistic, Summary};
+use duomo_train::{CaseScores, Cell, LearningCurve, MethodRuns, Statistic, Summary};
 
 use crate::console;
 use crate::loaded_case::{LoadedCase, classes};
-use crate::pictures::{CaseView, Chart, Line, Row, Volumes, charts, png, sheet, telling_slice};
+use crate::pictures::{
+    BoxPlot, CaseView, Chart, Line, Row, Volumes, box_plots, charts, png, sheet, telling_slice,
+};
 use crate::table::number;
 
 /// Writes one row per modality: image, reference and every method, all of the first seed and fold.
@@ -80,6 +82,28 @@ fn methods_row(modality: &str, methods: &[(&str, &CaseScores)], cell: &Cell) -> 
     let predictions: Vec<(&str, &[u8])> =
         predictions.iter().map(|(title, classes)| (&title[..], &classes[..])).collect();
     Ok(Row::draw_methods(&view, &predictions))
+}
+
+/// Writes per modality a box plot of the patients' Dice: classes side by side, a box per method. A patient
+/// of several runs counts once, with the mean.
+///
+/// # Errors
+///
+/// A file that cannot be written.
+pub(crate) fn write_box_plots(methods: &[MethodRuns], path: &Path) -> Result<()> {
+    let tested: Vec<&MethodRuns> =
+        methods.iter().filter(|method| !method.summaries.is_empty()).collect();
+    let Some(first) = tested.first() else { return Ok(()) };
+    let plots = first.summaries[0].modalities.iter().map(|modality| {
+        let groups = modality.classes.iter().map(|class| {
+            let lists =
+                tested.iter().map(|method| method.patients_dice(&modality.name, &class.name));
+            (class.name.clone(), lists.collect())
+        });
+        BoxPlot { title: format!("{}: Dice by class", modality.name), groups: groups.collect() }
+    });
+    let series: Vec<String> = tested.iter().map(|method| method.method.clone()).collect();
+    console::write_file(path, &png(&box_plots(&plots.collect::<Vec<_>>(), &series))?)
 }
 
 /// Writes a run's loss and validation Dice over its steps.

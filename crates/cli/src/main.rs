@@ -9,10 +9,12 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use clap::Parser;
 
+mod ablation_table;
 mod batch;
 mod comparison;
 mod console;
 mod exit;
+mod feature_files;
 mod figures;
 mod loaded_case;
 mod logging;
@@ -45,7 +47,7 @@ fn main() -> ExitCode {
     verbosity.begin();
     // Feature maps of equal sizes come again and again. Nothing else does, and memory fresh from the system
     // is zero without being written: what stays zero, as most bit planes of an evaluation, costs nothing.
-    if matches!(verb, Verb::Train(_) | Verb::Predict(_) | Verb::Grid(_)) {
+    if matches!(verb, Verb::Train(_) | Verb::Predict(_) | Verb::Grid(_) | Verb::Features(_)) {
         duomo_train::keep_freed_memory();
     }
     match run(&verb) {

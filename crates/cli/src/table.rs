@@ -154,6 +154,15 @@ pub(crate) fn number(value: Option<f64>, decimals: usize) -> String {
     value.map_or_else(|| UNDEFINED.to_owned(), |value| format!("{value:.decimals$}"))
 }
 
+/// A number of any order of magnitude, or [`UNDEFINED`].
+pub(crate) fn magnitude(value: Option<f64>) -> String {
+    match value {
+        Some(0.0) => "0".to_owned(),
+        Some(value) if value.abs() < 0.01 => format!("{value:.1e}"),
+        value => number(value, 3),
+    }
+}
+
 /// A field as RFC 4180 wants it.
 pub(crate) fn quoted(field: &str) -> String {
     if field.contains([',', '"', '\n', '\r']) {
@@ -205,6 +214,13 @@ mod tests {
         table.push(["LV".into(), number(Some(0.9123), 3)]);
         table.push(["myocardium".into(), number(None, 3)]);
         table
+    }
+
+    #[test]
+    fn a_magnitude_keeps_what_is_small() {
+        let texts = [Some(0.0), Some(1.25e-7), Some(0.25), Some(31.5), None].map(magnitude);
+
+        assert_eq!(texts, ["0", "1.2e-7", "0.250", "31.500", "–"]);
     }
 
     #[test]

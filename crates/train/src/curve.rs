@@ -1,10 +1,13 @@
 //! A run's learning curve, read back from its log.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result};
 use serde::Deserialize;
+
+use crate::gradients::GradientNorms;
 
 /// What `metrics.jsonl` says of a run's course.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -13,13 +16,17 @@ pub struct LearningCurve {
     pub loss: Vec<(u64, f64)>,
     /// Modality, and step and validation Dice where it is defined.
     pub validation: Vec<(String, Vec<(u64, f64)>)>,
+    /// Step and what pulled at the shared kernels then; empty where no transfer loss acts, and in
+    /// runs of a version that did not measure it.
+    pub gradients: Vec<(u64, GradientNorms)>,
 }
 
-/// One line of the log; of a step or of a validation.
+/// One line of the log; of a step, of gradient norms or of a validation.
 #[derive(Deserialize)]
 struct Line {
     step: u64,
     total: Option<f64>,
+    gradient: Option<GradientNorms>,
     #[serde(default)]
     validation_dice: Vec<(String, Option<f64>)>,
 }
@@ -39,11 +46,19 @@ impl LearningCurve {
             let line: Line = serde_json::from_str(line)
                 .with_context(|| format!("in line {number} of {}", path.display()))?;
             curve.loss.extend(line.total.map(|total| (line.step, total)));
+            curve.gradients.extend(line.gradient.map(|norms| (line.step, norms)));
             for (modality, dice) in line.validation_dice {
                 curve.add(modality, line.step, dice);
             }
         }
         Ok(curve)
+    }
+
+    /// Validation Dice of each modality at a step, where it is defined.
+    pub fn validation_at(&self, step: u64) -> BTreeMap<&str, f64> {
+        let at = |points: &[(u64, f64)]| points.iter().find(|point| point.0 == step).map(|p| p.1);
+        let modalities = self.validation.iter();
+        modalities.filter_map(|(name, points)| Some((&name[..], at(points)?))).collect()
     }
 
     fn add(&mut self, modality: String, step: u64, dice: Option<f64>) {
@@ -61,9 +76,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn steps_and_validations_are_told_apart() {
+    fn lines_of_each_kind_are_told_apart() {
         let folder = tempfile::tempdir().unwrap();
-        let log = "{\"step\":1,\"total\":2.5}\n\
+        let log = "{\"step\":1,\"gradient\":{\"rest\":4.0,\"transfer\":1.0,\"cosine\":-0.5}}\n\
+                   {\"step\":1,\"total\":2.5}\n\
                    {\"step\":1,\"validation_dice\":[[\"CT\",0.5],[\"MR\",null]],\"score\":0.5}\n\
                    {\"step\":2,\"total\":2.0}\n";
         fs::write(folder.path().join("metrics.jsonl"), log).unwrap();
@@ -75,6 +91,10 @@ mod tests {
             curve.validation,
             [("CT".to_owned(), vec![(1, 0.5)]), ("MR".to_owned(), Vec::new())]
         );
+        let norms = GradientNorms { rest: 4.0, transfer: 1.0, cosine: Some(-0.5) };
+        assert_eq!(curve.gradients, [(1, norms)]);
+        assert_eq!(norms.ratio(), Some(0.25));
+        assert_eq!(curve.validation_at(1), BTreeMap::from([("CT", 0.5)]));
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! - [`train`]: one run, from a folder of NIfTI files to a [`Summary`] of the test patients
 //! - [`Grid`]: methods × data sets × seeds × folds, each cell a run folder
 //! - [`Model`]: the file that a run leaves behind, and all that prediction needs
+//! - [`FeatureStudy`]: how class-specific a run's features are, before and after training
 //! - [`FilledTable`]: the tables of a [`Paper`], our numbers beside its own
 //! - [`Observer`]: how a run tells what it does; nothing in this crate prints
 //!
@@ -22,6 +23,8 @@ mod curve;
 mod draw;
 mod evaluation;
 mod experiment;
+mod features;
+mod gradients;
 mod grid;
 mod inference;
 mod log_file;
@@ -50,6 +53,11 @@ pub use experiment::{
     Experiment, LossWeights, METHODS, Method, Network, Optimizer, PreparationChanges, SCHEDULES,
     Schedule, Sharing, SplitFractions, Transfer,
 };
+pub use features::{
+    AffinityMatrices, ClassMap, ExampleMaps, FeatureStudy, FeatureTable, Layer, PairDistance,
+    Specificity,
+};
+pub use gradients::GradientNorms;
 pub use grid::{
     Cell, CellEvent, CellStatus, Estimate, EstimateSource, GRIDS, Grid, GridObserver, Variant,
     absolute_name, estimate, run_cells, threads_per_job,
@@ -69,7 +77,7 @@ pub use run::{AbsentClass, TrainRequest, train};
 pub use run_folder::{Resume, RunFolder};
 pub use summary::{ClassSummary, ModalitySummary, Statistic, Summary};
 pub use tables::{
-    Block, CountRow, Counts, FilledTable, Measure, MethodRuns, PAPERS, Paper, PaperTable, Printed,
-    Row, Value,
+    AblationRow, AblationTable, Block, CountRow, Counts, FilledTable, Measure, MethodRuns, PAPERS,
+    Paper, PaperTable, Printed, Row, Value, VariantRuns,
 };
 pub use volumes::{HeartFigure, StructureVolume, heart_figures, structure_volumes, voxel_mm3};

@@ -116,6 +116,11 @@ impl Model {
         Ok(Self { card, networks })
     }
 
+    /// The networks, in the order of the card.
+    pub(crate) fn networks(&self) -> &[Fcn] {
+        &self.networks
+    }
+
     /// Index of a modality by name.
     ///
     /// # Errors

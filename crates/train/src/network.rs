@@ -60,13 +60,32 @@ impl TrainedNetwork {
         experiment: &Experiment,
         step: u64,
     ) -> Result<LossTerms> {
+        let (output, loss, terms) = self.loss(batches, experiment, step)?;
+        if !terms.is_finite() {
+            let slices = self.modalities.iter().map(|&modality| batches[modality].names.join(" "));
+            bail!(
+                "the loss of step {step} is not finite ({terms:?}); its slices were {}; \
+                 a lower schedule.optimizer.rate or `duomo check` on these cases usually helps",
+                slices.collect::<Vec<_>>().join("; ")
+            );
+        }
+        self.update(output, &loss, experiment, step)?;
+        Ok(terms)
+    }
+
+    /// The forward pass of a step and its loss; moves the running statistics.
+    pub(crate) fn loss(
+        &self,
+        batches: &[DrawnBatch],
+        experiment: &Experiment,
+        step: u64,
+    ) -> Result<(Output, Tensor, LossTerms)> {
         let device = self.fcn.parameters().device();
-        let mine: Vec<&DrawnBatch> =
-            self.modalities.iter().map(|&modality| &batches[modality]).collect();
+        let mine = || self.modalities.iter().map(|&modality| &batches[modality]);
         let images: Vec<Tensor> =
-            mine.iter().map(|batch| images(batch, device)).collect::<Result<_>>()?;
+            mine().map(|batch| images(batch, device)).collect::<Result<_>>()?;
         let labels: Vec<Tensor> =
-            mine.iter().map(|batch| labels(batch, device)).collect::<Result<_>>()?;
+            mine().map(|batch| labels(batch, device)).collect::<Result<_>>()?;
 
         let groups = experiment.method.groups();
         let seed = dropout_seed(experiment.seed, step);
@@ -75,15 +94,7 @@ impl TrainedNetwork {
         let classes = experiment.dataset.classes();
         let weights = &experiment.schedule.loss;
         let (loss, terms) = total_loss(&output, &labels, &experiment.method, weights, classes)?;
-        if !terms.is_finite() {
-            bail!(
-                "the loss of step {step} is not finite ({terms:?}); its slices were {}; \
-                 a lower schedule.optimizer.rate or `duomo check` on these cases usually helps",
-                mine.iter().map(|batch| batch.names.join(" ")).collect::<Vec<_>>().join("; ")
-            );
-        }
-        self.update(output, &loss, experiment, step)?;
-        Ok(terms)
+        Ok((output, loss, terms))
     }
 
     fn update(
@@ -108,13 +119,13 @@ impl TrainedNetwork {
 }
 
 /// A batch's images as `[B, H, W, s]`.
-fn images(DrawnBatch { batch, .. }: &DrawnBatch, device: &Device) -> Result<Tensor> {
+pub(crate) fn images(DrawnBatch { batch, .. }: &DrawnBatch, device: &Device) -> Result<Tensor> {
     let shape = (batch.slices.len(), batch.side, batch.side, batch.input_slices);
     Ok(Tensor::from_slice(&batch.images, shape, device)?)
 }
 
 /// A batch's class indices as `[B, H, W]`.
-fn labels(DrawnBatch { batch, .. }: &DrawnBatch, device: &Device) -> Result<Tensor> {
+pub(crate) fn labels(DrawnBatch { batch, .. }: &DrawnBatch, device: &Device) -> Result<Tensor> {
     let shape = (batch.slices.len(), batch.side, batch.side);
     Ok(Tensor::from_slice(&batch.labels, shape, device)?)
 }
@@ -124,5 +135,7 @@ fn dropout_seed(seed: u64, step: u64) -> u64 {
     seed.wrapping_mul(0x9e37_79b9_7f4a_7c15).wrapping_add(step)
 }
 
+#[cfg(test)]
+pub(crate) mod testing;
 #[cfg(test)]
 mod tests;

@@ -11,6 +11,7 @@ use crate::checkpoint::{self, Progress};
 use crate::draw::{Draw, DrawnBatch};
 use crate::evaluation::{learn_postprocessing, mean_dice};
 use crate::experiment::Experiment;
+use crate::gradients::GradientNorms;
 use crate::loss::LossTerms;
 use crate::model_file::{self, FORMAT, Model, ModelCard, Provenance};
 use crate::network::TrainedNetwork;
@@ -46,6 +47,10 @@ enum Line<'a> {
         slices_per_second: f64,
         #[serde(flatten)]
         terms: &'a LossTerms,
+    },
+    Gradient {
+        step: u64,
+        gradient: GradientNorms,
     },
     Validation {
         step: u64,
@@ -103,12 +108,18 @@ impl<'a> Trainer<'a> {
                 return self.interrupt(saved);
             }
             let step = self.progress.step + 1;
+            let validates = step.is_multiple_of(schedule.validate_every) || step == schedule.steps;
+            let gradient =
+                if step == 1 || validates { self.gradient_norms(&draws, step)? } else { None };
             let started = Instant::now();
             let terms = self.step(&draws, step)?;
             let now = slices / started.elapsed().as_secs_f64().max(1e-9);
             let smoothed = speed.map_or(now, |speed| speed + SPEED_SMOOTHING * (now - speed));
             speed = Some(smoothed);
             self.progress.step = step;
+            if let Some(gradient) = gradient {
+                self.log_gradient(gradient)?;
+            }
             self.log_step(&terms, smoothed)?;
             let steps = schedule.steps;
             observer.event(&Event::Step {
@@ -117,7 +128,7 @@ impl<'a> Trainer<'a> {
                 terms: &terms,
                 slices_per_second: smoothed,
             });
-            if step.is_multiple_of(schedule.validate_every) || step == schedule.steps {
+            if validates {
                 self.validate(observer)?;
                 saved = step;
             }
@@ -139,12 +150,34 @@ impl<'a> Trainer<'a> {
         per_modality.map(|(modality, cases)| Draw::new(self.experiment, modality, cases)).collect()
     }
 
+    /// One batch per modality; a function of the step.
+    fn batches(&self, draws: &[Draw<'_>], step: u64) -> Result<Vec<DrawnBatch>> {
+        draws.iter().map(|draw| draw.batch(self.experiment, step)).collect()
+    }
+
+    /// What pulls at the shared kernels in `step`, where a transfer loss does.
+    fn gradient_norms(&self, draws: &[Draw<'_>], step: u64) -> Result<Option<GradientNorms>> {
+        let batches = self.batches(draws, step)?;
+        // Only a network of several modalities has a transfer loss, and it is the only one.
+        let mut norms = self
+            .networks
+            .iter()
+            .map(|network| network.gradient_norms(&batches, self.experiment, step));
+        norms.next().transpose().map(Option::flatten)
+    }
+
     fn step(&self, draws: &[Draw<'_>], step: u64) -> Result<LossTerms> {
-        let batches: Vec<DrawnBatch> =
-            draws.iter().map(|draw| draw.batch(self.experiment, step)).collect::<Result<_>>()?;
+        let batches = self.batches(draws, step)?;
         let terms =
             self.networks.iter().map(|network| network.step(&batches, self.experiment, step));
         Ok(LossTerms::of_networks(terms.collect::<Result<_>>()?))
+    }
+
+    fn log_gradient(&mut self, gradient: GradientNorms) -> Result<()> {
+        let step = self.progress.step;
+        self.folder.append_metrics(&Line::Gradient { step, gradient })?;
+        self.scalar("gradient/rest", gradient.rest)?;
+        self.scalar("gradient/transfer", gradient.transfer)
     }
 
     fn log_step(&mut self, terms: &LossTerms, slices_per_second: f64) -> Result<()> {

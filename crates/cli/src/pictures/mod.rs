@@ -6,16 +6,21 @@
 use image::codecs::png::{CompressionType, FilterType, PngEncoder};
 use image::{Rgb, RgbImage};
 
+mod boxes;
 mod canvas;
 mod chart;
 mod contact;
+mod features;
 mod font;
+mod heat;
 mod palette;
 mod panel;
 mod view;
 
+pub(crate) use boxes::{BoxPlot, box_plots};
 pub(crate) use chart::{Chart, Line, charts};
 pub(crate) use contact::{Thumb, contact_sheet};
+pub(crate) use features::{affinities, feature_maps};
 pub(crate) use view::{Volumes, reversed_axes, telling_slice};
 
 use canvas::{TEXT_HEIGHT, blank, fill, paste, stack, text_width, write};

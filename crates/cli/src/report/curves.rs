@@ -82,6 +82,7 @@ mod tests {
         let curve = LearningCurve {
             loss: vec![(1, 2.0), (10, 0.0)],
             validation: vec![("C<T".to_owned(), vec![(10, 0.5)])],
+            gradients: Vec::new(),
         };
 
         let text = svg(&curve);

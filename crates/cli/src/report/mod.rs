@@ -4,6 +4,7 @@
 
 mod case;
 mod curves;
+mod features;
 
 use std::fmt::Write as _;
 use std::fs;
@@ -15,7 +16,7 @@ use serde_json::Value;
 
 use crate::comparison::{Comparison, ScoredRun, check_splits, tables, tell_apart};
 use crate::exit::Fault;
-use crate::table::{Align, Table, html_escaped, number};
+use crate::table::{Align, Table, html_escaped, magnitude, number};
 use crate::verbs::score_table;
 
 const STYLE: &str = include_str!("page.css");
@@ -98,6 +99,15 @@ pub(crate) fn page(runs: &[ReportedRun], worst: usize) -> Result<String> {
     }
     for (run, name) in runs.iter().zip(&names) {
         section(&mut body, &format!("Learning curves: {name}"), &curves::svg(&run.curve));
+        if !run.curve.gradients.is_empty() {
+            let title = format!("What pulls at the shared kernels: {name}");
+            section(&mut body, &title, &gradients_table(&run.curve).html());
+        }
+    }
+    for (run, name) in runs.iter().zip(&names) {
+        if let Some(content) = features::content(&run.folder)? {
+            section(&mut body, &format!("Features: {name}"), &content);
+        }
     }
     section(&mut body, "Where this comes from", &provenance(runs, &names).html());
     let title = html_escaped(&names.join(", "));
@@ -149,6 +159,27 @@ fn cases_table(runs: &[ReportedRun], names: &[String]) -> Table {
             dice.collect::<Vec<_>>().join(", "),
             number(distance, 1),
             wrong.collect::<Vec<_>>().join(", "),
+        ]);
+    }
+    table
+}
+
+/// Norms of the gradients of Eq. 5's two parts, on the batch of each step at which they were measured.
+fn gradients_table(curve: &LearningCurve) -> Table {
+    let mut table = Table::new(&[
+        ("step", Align::Right),
+        ("segmentation losses", Align::Right),
+        ("transfer loss, weighted", Align::Right),
+        ("transfer / segmentation", Align::Right),
+        ("cosine between them", Align::Right),
+    ]);
+    for (step, norms) in &curve.gradients {
+        table.push([
+            step.to_string(),
+            magnitude(Some(norms.rest)),
+            magnitude(Some(norms.transfer)),
+            magnitude(norms.ratio()),
+            number(norms.cosine, 3),
         ]);
     }
     table

@@ -11,6 +11,7 @@ mod compare;
 mod doctor;
 mod evaluate;
 mod export;
+mod features;
 mod grid;
 mod merge_manifests;
 mod phantom;
@@ -37,6 +38,8 @@ pub(crate) enum Verb {
     Evaluate(evaluate::Arguments),
     /// Compare runs on the same cases: means, differences, paired tests.
     Compare(compare::Arguments),
+    /// Measure how class-specific the features of some runs are, before and after training, and draw them.
+    Features(features::Arguments),
     /// Write one page with scores, curves and pictures of some runs.
     Report(report::Arguments),
     /// Do, list and tabulate many runs: methods on data sets with seeds and folds.
@@ -60,6 +63,7 @@ pub(crate) fn run(verb: &Verb) -> Result<Outcome> {
         Verb::Export(arguments) => export::run(arguments),
         Verb::Evaluate(arguments) => evaluate::run(arguments),
         Verb::Compare(arguments) => compare::run(arguments),
+        Verb::Features(arguments) => features::run(arguments),
         Verb::Report(arguments) => report::run(arguments),
         Verb::Grid(arguments) => grid::run(arguments),
         Verb::Doctor(arguments) => doctor::run(arguments),

@@ -130,17 +130,70 @@ fn a_killed_grid_goes_on_to_the_same_scores_and_becomes_tables() {
     // The paper's CSA, LGE, LV.
     assert!(printed.contains("91.89"), "{printed}");
     assert!(printed.contains("| MSBN | LGE      | mean  |     2 |"), "{printed}");
+    assert!(printed.contains("how class-specific the features are"), "{printed}");
+    let page = fs::read_to_string(fixture.path("tables/report-mscmr.html")).unwrap();
+    assert!(page.contains("Features: MSBN") && page.contains("Affinities of the modalities"));
     for extension in ["md", "csv", "tex", "json"] {
-        for name in ["table1", "tests-mscmr"] {
+        for name in ["table1", "tests-mscmr", "features-mscmr"] {
             let file = fixture.path(&format!("tables/{name}.{extension}"));
             assert!(Path::new(&file).is_file(), "{file} is missing");
         }
     }
     let name = fixture.cells("broken")[1]["name"].as_str().unwrap().to_owned();
-    for picture in ["fig6-mscmr.png".to_owned(), format!("curves/{name}.png")] {
+    let pictures = ["fig6", "fig2", "affinities", "dice"].map(|name| format!("{name}-mscmr.png"));
+    for picture in pictures.into_iter().chain([format!("curves/{name}.png")]) {
         let bytes = fs::read(fixture.path(&format!("tables/{picture}"))).unwrap();
         assert_eq!(&bytes[1..4], b"PNG", "{picture}");
     }
+}
+
+#[test]
+fn a_grid_with_variants_becomes_an_ablation() {
+    let fixture = Fixture::new();
+    let grid = fs::read_to_string(fixture.path("grid.toml")).unwrap();
+    let variants = "variants = [{ label = 'λ 0', set = ['method.transfer.0.weight=0.0'] }, \
+                    { label = 'λ 5', set = ['method.transfer.0.weight=5.0'] }]\n";
+    let grid = grid.replace("['msbn', 'csa']", "['csa']").replace("'two'", "'ablation'");
+    fs::write(fixture.path("grid.toml"), grid + variants).unwrap();
+    let run = fixture.grid("run", "runs", &["--jobs", "2"]);
+    assert_eq!(code(&run), Some(0), "{}", stderr(&run));
+
+    let tables = fixture.grid("tables", "runs", &["--out", &fixture.path("tables")]);
+
+    assert_eq!(code(&tables), Some(0), "{}", stderr(&tables));
+    let printed = stdout(&tables);
+    assert!(printed.starts_with("# ablation\n"), "{printed}");
+    assert!(printed.contains("mscmr: every method against CSA (ours), λ 0"), "{printed}");
+    assert!(!printed.contains("paper") && !printed.contains("Fig. 6"), "{printed}");
+    let read = |name: &str| fs::read_to_string(fixture.path(&format!("tables/{name}"))).unwrap();
+    let table: Value = serde_json::from_str(&read("ablation-mscmr.json")).unwrap();
+    let [none, five] = &table["rows"].as_array().unwrap()[..] else { panic!("two rows") };
+    assert_eq!(none["variant"], "CSA (ours), λ 0");
+    assert_eq!(none["pull_at_start"]["mean"], 0.0);
+    assert!(five["pull_at_start"]["mean"].as_f64().unwrap() > 0.0);
+    assert!(five["validation"]["mean"].is_number() && five["test_of"][0]["mean"].is_number());
+    assert!(read("report-mscmr.html").contains("What pulls at the shared kernels"));
+}
+
+#[test]
+fn features_are_looked_at_in_finished_runs_only() {
+    let fixture = Fixture::new();
+    let run = fixture.grid("run", "runs", &["--index", "1"]);
+    assert_eq!(code(&run), Some(0), "{}", stderr(&run));
+    let folder = fixture.folder_of("runs", 1);
+    let path = folder.to_str().unwrap();
+
+    let found = json(&duomo(&["features", path, "--group", "2", "--json"]));
+
+    assert_eq!(found[0]["schema"], "duomo.features/1");
+    assert_eq!(found[0]["layers"].as_array().unwrap().len(), 8 * 2);
+    for file in ["features.json", "features.csv", "features.md", "maps.png", "affinities.png"] {
+        assert!(folder.join("features").join(file).is_file(), "{file} is missing");
+    }
+    fs::remove_file(folder.join("DONE")).unwrap();
+    let unfinished = duomo(&["features", path]);
+    assert_eq!(code(&unfinished), Some(3));
+    assert!(stderr(&unfinished).contains("is no finished run folder"), "{}", stderr(&unfinished));
 }
 
 #[test]

@@ -19,7 +19,9 @@ fn without_a_verb_the_verbs_are_listed() {
 
     assert_eq!(code(&output), Some(2));
     let text = stderr(&output);
-    for verb in ["phantom", "check", "train", "predict", "evaluate", "compare", "doctor"] {
+    for verb in
+        ["phantom", "check", "train", "predict", "evaluate", "compare", "features", "doctor"]
+    {
         assert!(text.contains(verb), "{verb}: {text}");
     }
     assert_eq!(stdout(&output), "");

@@ -55,8 +55,15 @@ pub struct Variant {
 }
 
 /// Grids that come with the program, by name.
-pub const GRIDS: [(&str, &str); 1] =
-    [("tables", include_str!("../../../../experiments/grids/tables.toml"))];
+pub const GRIDS: [(&str, &str); 7] = [
+    ("tables", include_str!("../../../../experiments/grids/tables.toml")),
+    ("ablation-lambda", include_str!("../../../../experiments/grids/ablation-lambda.toml")),
+    ("ablation-size", include_str!("../../../../experiments/grids/ablation-size.toml")),
+    ("ablation-pairs", include_str!("../../../../experiments/grids/ablation-pairs.toml")),
+    ("ablation-background", include_str!("../../../../experiments/grids/ablation-background.toml")),
+    ("ablation-slices", include_str!("../../../../experiments/grids/ablation-slices.toml")),
+    ("ablation-dropout", include_str!("../../../../experiments/grids/ablation-dropout.toml")),
+];
 
 fn one() -> u64 {
     1

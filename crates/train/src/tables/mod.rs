@@ -3,6 +3,7 @@
 //! A patient who was tested by several runs of a method (other seeds, other folds) counts once, with
 //! the mean of the runs' values; means and spreads are over patients.
 
+mod ablation;
 mod paper;
 #[cfg(test)]
 mod tests;
@@ -11,6 +12,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+pub use ablation::{AblationRow, AblationTable, VariantRuns};
 pub use paper::{PAPERS, Paper, PaperTable, Printed};
 
 use crate::evaluation::ClassScores;
@@ -122,6 +124,15 @@ pub struct MethodRuns {
     pub method: String,
     /// Their scores; empty for a method of which no run is done.
     pub summaries: Vec<Summary>,
+}
+
+impl MethodRuns {
+    /// Dice of one class, of every patient for whom it is defined; of several runs the mean.
+    pub fn patients_dice(&self, modality: &str, class: &str) -> Vec<f64> {
+        let summaries: Vec<&Summary> = self.summaries.iter().collect();
+        let percent = by_patient(Measure::DicePercent, &summaries, modality, &[class]);
+        percent.into_values().flatten().map(|dice| dice / PERCENT).collect()
+    }
 }
 
 impl FilledTable {

@@ -4,7 +4,7 @@ use super::*;
 
 /// A run's summary with one modality and the classes a and b; `None` is a missed class, which has
 /// no distance and a Dice of 0.
-fn summary(seed: u64, cases: &[(&str, [Option<f64>; 2])]) -> Summary {
+pub(super) fn summary(seed: u64, cases: &[(&str, [Option<f64>; 2])]) -> Summary {
     let class = |name: &str, distance: Option<f64>| {
         let dice = distance.map_or(0.0, |distance| 1.0 - distance / 100.0);
         json!({
@@ -89,6 +89,23 @@ fn a_patient_of_two_seeds_counts_once_and_seeds_have_a_spread() {
     // Patient 1 has (10 + 20) / 2, patient 2 has 30; the seeds have means of 20 and 20.
     assert_eq!((value.ours.unwrap().n, mean(value)), (2, 22.5));
     assert_eq!(value.sd_of_seeds, Some(0.0));
+}
+
+#[test]
+fn box_plots_are_over_patients() {
+    let runs = MethodRuns {
+        method: "m".to_owned(),
+        summaries: vec![
+            summary(0, &[("1", [Some(10.0), Some(0.0)]), ("2", [Some(30.0), Some(0.0)])]),
+            summary(1, &[("1", [Some(20.0), Some(0.0)])]),
+        ],
+    };
+
+    let dice = runs.patients_dice("CT", "a");
+
+    assert_eq!(dice.len(), 2);
+    assert!((dice[0] - 0.85).abs() < 1e-12 && (dice[1] - 0.7).abs() < 1e-12, "{dice:?}");
+    assert!(runs.patients_dice("MR", "a").is_empty());
 }
 
 #[test]

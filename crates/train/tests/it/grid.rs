@@ -7,10 +7,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
 use anyhow::Result;
-use duomo_data::{read_labels, write_labels};
+use duomo_data::{Dataset, read_labels, write_labels};
 use duomo_train::{
-    AbsentClass, BadData, Cell, CellEvent, CellStatus, EstimateSource, Event, Grid, GridObserver,
-    Resume, Silent, TrainRequest, estimate, run_cells, train,
+    AbsentClass, BadData, Cell, CellEvent, CellStatus, EstimateSource, Event, Experiment, GRIDS,
+    Grid, GridObserver, Resume, Silent, TrainRequest, estimate, run_cells, train,
 };
 use tempfile::TempDir;
 
@@ -318,5 +318,26 @@ fn every_grid_and_method_of_the_tree_can_be_resolved() {
         let labels: BTreeSet<_> = cells.iter().map(|cell| &cell.experiment.method.label).collect();
         let names: BTreeSet<_> = cells.iter().map(|cell| &cell.name).collect();
         assert_eq!((labels.len(), names.len()), (cells.len(), cells.len()), "{}", grid.label);
+    }
+}
+
+#[test]
+fn every_built_in_grid_names_methods_and_keys_that_exist() {
+    for (name, _) in GRIDS {
+        let grid = Grid::load(name).unwrap();
+        assert_eq!(grid.label, name);
+        let labels: BTreeSet<&str> =
+            grid.variants.iter().map(|variant| &variant.label[..]).collect();
+        assert_eq!(labels.len(), grid.variants.len(), "{name}");
+        for method in &grid.methods {
+            let resolved = |set: &[String]| {
+                let dataset = Dataset::load(&grid.datasets[0]).unwrap();
+                let experiment = Experiment::load(dataset, method, &grid.schedule, 0, set).unwrap();
+                toml::to_string(&experiment).unwrap()
+            };
+            let variants: BTreeSet<String> =
+                grid.variants.iter().map(|variant| resolved(&variant.set)).collect();
+            assert_eq!(variants.len(), grid.variants.len(), "{name}: two variants are the same");
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! Whole runs on small phantoms.
 
+mod features;
 mod grid;
 mod interruptions;
 mod odd_data;

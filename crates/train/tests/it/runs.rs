@@ -1,7 +1,7 @@
 use std::fs;
 
 use duomo_phantom::Modality;
-use duomo_train::{Device, Model, Resume, Silent, Summary, TrainRequest, train};
+use duomo_train::{Device, LearningCurve, Model, Resume, Silent, Summary, TrainRequest, train};
 
 use crate::{PAIR, phantom, request};
 
@@ -16,7 +16,11 @@ fn a_run_folder_is_complete_and_its_model_predicts() {
     for file in ["run.json", "experiment.toml", "metrics.jsonl", "summary.json", "DONE"] {
         assert!(run.join(file).is_file(), "{file} is missing");
     }
-    assert_eq!(fs::read_to_string(run.join("metrics.jsonl")).unwrap().lines().count(), 6 + 3);
+    // Six steps, three validations, and what pulls at the kernels in step 1 and at each validation.
+    assert_eq!(fs::read_to_string(run.join("metrics.jsonl")).unwrap().lines().count(), 6 + 3 + 4);
+    let gradients = LearningCurve::read(&run).unwrap().gradients;
+    assert_eq!(gradients.iter().map(|(step, _)| *step).collect::<Vec<_>>(), [1, 2, 4, 6]);
+    assert!(gradients.iter().all(|(_, norms)| norms.rest > 0.0 && norms.transfer > 0.0));
     assert_eq!(Summary::read(&run.join("summary.json")).unwrap(), summary);
     assert_eq!(
         summary.modalities.iter().map(|modality| &modality.name[..]).collect::<Vec<_>>(),

@@ -38,7 +38,7 @@ enum Verb {
     Run(run::Arguments),
     /// Print a job-array script for Slurm, one run per job.
     Slurm(slurm::Arguments),
-    /// Write the paper's tables and figures from the finished runs.
+    /// Write the paper's tables and figures, or an ablation's, from the finished runs.
     Tables(tables::Arguments),
 }
 
@@ -46,7 +46,8 @@ enum Verb {
 /// same run to all.
 #[derive(Clone, Debug, clap::Args)]
 struct GridArguments {
-    /// Grid: tables, or a .toml file like experiments/grids/tables.toml.
+    /// Grid: tables, ablation-lambda, -size, -pairs, -background, -slices, -dropout, or a .toml file like
+    /// experiments/grids/tables.toml.
     #[arg(long, value_name = "NAME|FILE", default_value = "tables")]
     grid: String,
     /// Folder of a data set of the grid; data sets without one are left out.
