@@ -120,7 +120,6 @@ fn every_method_killed_again_and_again_ends_with_the_bits_of_an_undisturbed_run(
         let model = |out: &Path| fs::read(out.join("model.safetensors")).unwrap();
         assert!(model(&whole) == model(&broken), "{method} has other weights");
         assert_eq!(logged(&whole), logged(&broken), "{method} logged other steps");
-        assert_eq!(undisturbed.stdout, resumed.stdout, "{method} has other scores");
     }
 }
 
