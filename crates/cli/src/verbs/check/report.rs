@@ -109,12 +109,12 @@ impl Report {
         columns.push(("remarks", Align::Left));
         let mut table = Table::new(&columns);
         for case in &self.cases {
-            let [depth, height, width] = case.spacing_mm;
+            let [slice_mm, row_mm, column_mm] = case.spacing_mm;
             let mut row = vec![
                 case.modality.clone(),
                 case.patient.clone(),
                 case.slices.to_string(),
-                format!("{depth:.2} × {height:.2} × {width:.2}"),
+                format!("{slice_mm:.2} × {row_mm:.2} × {column_mm:.2}"),
             ];
             let with =
                 |class| case.slices_with.get(class).map_or_else(String::new, usize::to_string);
