@@ -16,17 +16,17 @@ pub(crate) fn blocks(table: &AblationTable) -> [(String, Table); 1] {
     columns.push(("validation", Align::Right));
     columns.extend(validation.iter().chain(&test).map(|title| (&title[..], Align::Right)));
     columns.extend([("pull, first step", Align::Right), ("pull, last step", Align::Right)]);
-    let mut text = Table::new(&columns);
+    let mut rows = Table::new(&columns);
     for row in &table.rows {
         let mean = |value: &Option<Statistic>| number(value.map(|value| value.mean), 2);
         let mut cells = vec![row.variant.clone(), row.runs.to_string(), mean(&row.validation)];
         cells.extend(row.validation_of.iter().map(mean));
-        cells.extend(row.test_of.iter().map(spread));
+        cells.extend(row.test_of.iter().map(|value| spread(value.as_ref())));
         let pulls = [row.pull_at_start, row.pull_at_end];
         cells.extend(pulls.map(|pull| magnitude(pull.map(|pull| pull.mean))));
-        text.push(cells);
+        rows.push(cells);
         if row.best_validation {
-            text.mark(2);
+            rows.mark(2);
         }
     }
     let patients = |statistics: &mut dyn Iterator<Item = &Option<Statistic>>| {
@@ -43,10 +43,10 @@ pub(crate) fn blocks(table: &AblationTable) -> [(String, Table); 1] {
          and mean ± sd over {} test patients",
         counts.join(" and ")
     );
-    [(caption, text)]
+    [(caption, rows)]
 }
 
-fn spread(value: &Option<Statistic>) -> String {
+fn spread(value: Option<&Statistic>) -> String {
     match value {
         Some(Statistic { mean, sd: Some(sd), .. }) => format!("{mean:.2} ± {sd:.2}"),
         Some(Statistic { mean, .. }) => format!("{mean:.2}"),
@@ -91,8 +91,8 @@ mod tests {
 
     use super::*;
 
-    fn one(mean: f64) -> Option<Statistic> {
-        Some(Statistic { mean, sd: None, median: mean, n: 1 })
+    fn one(mean: f64) -> Statistic {
+        Statistic { mean, sd: None, median: mean, n: 1 }
     }
 
     fn row(variant: &str, validation: f64, pull: f64) -> AblationRow {
@@ -100,11 +100,11 @@ mod tests {
         AblationRow {
             variant: variant.to_owned(),
             runs: 1,
-            validation: one(validation),
+            validation: Some(one(validation)),
             best_validation: validation > 80.0,
-            validation_of: vec![one(validation)],
+            validation_of: vec![Some(one(validation))],
             test_of: vec![Some(test)],
-            pull_at_start: one(pull),
+            pull_at_start: Some(one(pull)),
             pull_at_end: None,
         }
     }

@@ -13,7 +13,7 @@ const RISING: [[f32; 3]; 5] = [
     [253.0, 231.0, 37.0],
 ];
 
-/// Blue over white to red for −1 to 1: points of ColorBrewer's RdBu.
+/// Blue over white to red for −1 to 1: points of `ColorBrewer`'s `RdBu`.
 const DIVERGING: [[f32; 3]; 5] = [
     [5.0, 48.0, 97.0],
     [103.0, 169.0, 207.0],

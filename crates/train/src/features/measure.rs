@@ -174,9 +174,9 @@ mod tests {
         let specificity = Specificity::of(&energy);
 
         assert_eq!(specificity.best, [1, 1]);
-        assert!((specificity.balanced_share - (0.5 + 0.8) / 2.0).abs() < 1e-12);
-        assert!((specificity.share - (0.9 + 4.0 / 13.0) / 2.0).abs() < 1e-12);
-        assert!((specificity.chance - (0.9 + 0.1) / 2.0).abs() < 1e-12);
+        assert!((specificity.balanced_share - f64::midpoint(0.5, 0.8)).abs() < 1e-12);
+        assert!((specificity.share - f64::midpoint(0.9, 4.0 / 13.0)).abs() < 1e-12);
+        assert!((specificity.chance - f64::midpoint(0.9, 0.1)).abs() < 1e-12);
     }
 
     #[test]
