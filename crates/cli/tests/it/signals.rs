@@ -34,9 +34,9 @@ fn begin(data: &Path, out: &Path) -> Child {
 /// The steps that a run has logged.
 pub(crate) fn steps(out: &Path) -> Vec<u64> {
     let text = fs::read_to_string(out.join("metrics.jsonl")).unwrap_or_default();
-    // The last line may be half-written.
+    // The last line may be half-written; other lines tell of gradients and validations.
     let lines = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-    lines.filter_map(|line| line["step"].as_u64()).collect()
+    lines.filter(|line| line["total"].is_number()).filter_map(|l| l["step"].as_u64()).collect()
 }
 
 /// Lets the run do three steps more, sends a signal and returns how it ended.
