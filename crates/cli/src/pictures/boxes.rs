@@ -38,9 +38,11 @@ pub(crate) fn box_plots(plots: &[BoxPlot], series: &[String]) -> RgbImage {
     let mut parts: Vec<RgbImage> = plots.iter().map(|plot| draw(plot, low)).collect();
     let width = parts.iter().map(RgbImage::width).max().unwrap_or(1);
     parts.extend(legend(series, &[], width));
-    let mut note = blank(width, TEXT_HEIGHT + GAP);
-    write(&mut note, [GAP, 0], "box: quartiles, line: median, dots: patients", QUIET);
-    parts.push(note);
+    for text in ["box: quartiles, line: median,", "dots: patients"] {
+        let mut note = blank(width, TEXT_HEIGHT + GAP);
+        write(&mut note, [GAP, 0], text, QUIET);
+        parts.push(note);
+    }
     stack(&parts)
 }
 
