@@ -22,17 +22,10 @@ fn three_steps_in_f64_are_as_published() -> Result<()> {
     })
 }
 
-/// Largest difference over largest value of a parameter in `f32`.
-const TOLERANCE: f64 = 1e-4;
-
-/// From the second step on without L2, `f32` takes the other side of a rectifier than `f64`
-/// (docs/RESULTS.md), so only the bounds in rates hold there.
-const BEYOND_TOLERANCE: [&str; 2] = ["l2_0.step2.", "l2_0.step3."];
-
-/// Adam's early steps are nearly `rate · sign(gradient)`, so an entry whose gradient is about 0 may
-/// move by a fraction of the rate in another direction; all the others may not.
+/// Losses and running statistics of three steps in `f32`. The parameters are bounded loosely: an entry whose
+/// gradient is 0 to within rounding moves by the rate in either direction.
 #[test]
-fn three_steps_in_f32_differ_by_less_than_the_rate() -> Result<()> {
+fn three_steps_in_f32_lead_to_the_same_losses() -> Result<()> {
     let published = Fixture::open("network_adam")?;
     steps(DType::F32, &published, |name, actual| {
         if name.contains("running") || name.ends_with("loss") {
@@ -42,9 +35,18 @@ fn three_steps_in_f32_differ_by_less_than_the_rate() -> Result<()> {
         let difference = (actual.to_dtype(DType::F64)? - published.get(name))?.abs()?;
         let largest = difference.max_all()?.to_scalar::<f64>()?;
         let mean = difference.mean_all()?.to_scalar::<f64>()?;
-        assert!(largest < RATE && mean < 0.01 * RATE, "{name}: at most {largest}, mean {mean}");
-        if !BEYOND_TOLERANCE.iter().any(|steps| name.starts_with(steps)) {
-            published.assert_close(name, actual, TOLERANCE);
+        assert!(largest < 6.0 * RATE && mean < 0.1 * RATE, "{name}: {largest}, mean {mean}");
+        Ok(())
+    })
+}
+
+/// Parameters and moments in `f32`, led by the gradients of the `f64` network.
+#[test]
+fn three_steps_in_f32_with_given_gradients_are_as_published() -> Result<()> {
+    let published = Fixture::open("network_adam")?;
+    steps_with_twins(DType::F64, DType::F32, &published, |name, actual| {
+        if !name.contains("running") && !name.ends_with("loss") {
+            published.assert_close(name, actual, 1e-4);
         }
         Ok(())
     })
@@ -54,32 +56,53 @@ fn three_steps_in_f32_differ_by_less_than_the_rate() -> Result<()> {
 fn steps(
     dtype: DType,
     published: &Fixture,
+    check: impl FnMut(&str, &Tensor) -> Result<()>,
+) -> Result<()> {
+    steps_with_twins(dtype, dtype, published, check)
+}
+
+/// Does what [`steps`] does with a network of type `dtype`, and takes the same steps with parameters of type
+/// `shown`, whose values are shown.
+fn steps_with_twins(
+    dtype: DType,
+    shown: DType,
+    published: &Fixture,
     mut check: impl FnMut(&str, &Tensor) -> Result<()>,
 ) -> Result<()> {
     for (prefix, l2) in [("l2_0", 0.0), ("l2_0.0001", 1e-4)] {
         let case = Case::open("network", dtype, 0.0)?;
-        let trainable = case.fcn.parameters().trainable();
+        let twin = Case::open("network", shown, 0.0)?;
+        let networks = [case.fcn.parameters().trainable(), twin.fcn.parameters().trainable()];
         let zeros = |var: &Var| Var::zeros(var.shape(), var.dtype(), var.device());
-        let moments = trainable.iter().map(|(name, var)| Ok((name, (zeros(var)?, zeros(var)?))));
-        let moments: BTreeMap<&String, (Var, Var)> = moments.collect::<Result<_>>()?;
+        let moments_of = |variables: &BTreeMap<String, Var>| {
+            let pairs = variables.iter();
+            pairs.map(|(name, var)| Ok((name.clone(), (zeros(var)?, zeros(var)?)))).collect()
+        };
+        let moments: Vec<BTreeMap<String, (Var, Var)>> =
+            networks.iter().map(|variables| moments_of(variables)).collect::<Result<_>>()?;
 
         for step in 1..=3 {
             let output = case.fcn.forward_train(&case.images, &[5, 6, 7], 0).unwrap();
             let loss = case.total(&output, &affinity(&case, &output, PUBLISHED)?)?;
             let gradients = output.backward(&loss).unwrap();
-            for (name, var) in trainable {
-                let (first, second) = &moments[name];
-                let l2 = if var.rank() == 4 { l2 } else { 0.0 };
-                let gradient = &gradients[name];
-                let options = AdamOptions::default();
-                adam_update(var, gradient, (first, second), RATE, l2, step, options)?;
+            for (variables, moments) in networks.iter().zip(&moments) {
+                for (name, var) in *variables {
+                    let (first, second) = &moments[name];
+                    let l2 = if var.rank() == 4 { l2 } else { 0.0 };
+                    let gradient = gradients[name].to_dtype(var.dtype())?;
+                    let options = AdamOptions::default();
+                    adam_update(var, &gradient, (first, second), RATE, l2, step, options)?;
+                }
             }
 
             let prefix = format!("{prefix}.step{step}.");
             for name in published.tensors.keys().filter(|name| name.starts_with(&prefix)) {
                 let actual = match &name[prefix.len()..] {
                     "loss" => loss.clone(),
-                    parameter => now(&case, parameter, published.get(name))?,
+                    running if running.contains("running") => {
+                        now(&case, running, published.get(name))?
+                    }
+                    parameter => now(&twin, parameter, published.get(name))?,
                 };
                 check(name, &actual)?;
             }
