@@ -44,8 +44,9 @@ pub const METHODS: [(&str, &str); 6] = [
 ];
 
 /// Schedules that come with the program, by name.
-pub const SCHEDULES: [(&str, &str); 3] = [
+pub const SCHEDULES: [(&str, &str); 4] = [
     ("quick", include_str!("../../../../experiments/schedules/quick.toml")),
+    ("short", include_str!("../../../../experiments/schedules/short.toml")),
     ("hour", include_str!("../../../../experiments/schedules/hour.toml")),
     ("paper", include_str!("../../../../experiments/schedules/paper.toml")),
 ];

@@ -56,7 +56,7 @@ struct GridArguments {
     /// Folder that holds the run folders.
     #[arg(long, value_name = "DIR", default_value = "runs")]
     runs: PathBuf,
-    /// Schedule in place of the grid's own: quick, hour, paper, or a .toml file.
+    /// Schedule in place of the grid's own: quick, short, hour, paper, or a .toml file.
     #[arg(long, value_name = "NAME|FILE")]
     schedule: Option<String>,
     /// Seeds 0 to N − 1 in place of the grid's own.
