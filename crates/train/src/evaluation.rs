@@ -1,6 +1,6 @@
 //! Segments cases and compares them with their references.
 
-use std::path::PathBuf;
+use std::path::{PathBuf, absolute};
 
 use anyhow::{Context, Result};
 use duomo_data::{LabelMap, PreparedCase, read_image, read_labels, write_labels};
@@ -155,8 +155,9 @@ fn evaluate_case(
     Ok(CaseScores {
         case: case.case.patient.clone(),
         modality: name.clone(),
-        image: case.case.image.clone(),
-        reference: reference_path,
+        // Whoever reads the summary may stand elsewhere.
+        image: absolute(&case.case.image)?,
+        reference: absolute(&reference_path)?,
         prediction,
         classes: classes.map(|(result, label)| ClassScores::of(&label.name, result)).collect(),
         automatic_box_dice: automatic.iter().map(duomo_metrics::Confusion::dice).collect(),

@@ -103,7 +103,7 @@ impl Summary {
         }
     }
 
-    /// Reads `summary.json`.
+    /// Reads `summary.json`. Predictions are those beside the file, wherever the run folder has been moved to.
     ///
     /// # Errors
     ///
@@ -111,7 +111,14 @@ impl Summary {
     pub fn read(path: &Path) -> Result<Self> {
         let text = std::fs::read_to_string(path)
             .with_context(|| format!("cannot read {}", path.display()))?;
-        serde_json::from_str(&text).with_context(|| format!("in {}", path.display()))
+        let mut summary: Self =
+            serde_json::from_str(&text).with_context(|| format!("in {}", path.display()))?;
+        for case in &mut summary.cases {
+            if let (Some(root), Some(name)) = (path.parent(), case.prediction.file_name()) {
+                case.prediction = root.join("predictions").join(&case.modality).join(name);
+            }
+        }
+        Ok(summary)
     }
 }
 

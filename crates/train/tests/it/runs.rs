@@ -38,6 +38,12 @@ fn a_run_folder_is_complete_and_its_model_predicts() {
     assert_eq!(model.modality("bssfp").unwrap(), 1);
     let error = model.modality("CT").unwrap_err().to_string();
     assert_eq!(error, "the model knows the modalities LGE, bSSFP, not `CT`");
+
+    let moved = out.path().join("moved");
+    fs::rename(&run, &moved).unwrap();
+    for case in Summary::read(&moved.join("summary.json")).unwrap().cases {
+        assert!(case.prediction.starts_with(&moved) && case.prediction.is_file());
+    }
 }
 
 #[test]
