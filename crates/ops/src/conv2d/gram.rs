@@ -3,8 +3,8 @@
 
 use crate::simd::{Simd, Work};
 
-/// Most outputs of a tile.
-const OUTPUTS: usize = 8;
+/// Most outputs of a tile of any vector unit.
+const MOST_OUTPUTS: usize = 8;
 
 /// Most vectors of a tile.
 const VECTORS: usize = 3;
@@ -70,10 +70,10 @@ impl Work for Gram<'_> {
             let offset = r * taps.dilation * self.row_step + run * taps.dilation * taps.channels;
             for strip in 0..strips {
                 let (start, end) = (vectors * strip / strips, vectors * (strip + 1) / strips);
-                for k in (0..count).step_by(OUTPUTS) {
+                for k in (0..count).step_by(S::OUTPUTS) {
                     let sums = (place * count + k) * padded + start * S::LANES;
                     let at = Place { tap: offset + start * S::LANES, k, sums };
-                    self.tile_of::<S>((count - k).min(OUTPUTS), end - start, at);
+                    self.tile_of::<S>((count - k).min(S::OUTPUTS), end - start, at);
                 }
             }
         }
@@ -109,10 +109,10 @@ impl Gram<'_> {
         macro_rules! cases {
             ($($t:literal)*) => {
                 match (outputs, vectors) {
-                    $(($t, 1) => self.tile::<S, $t, 1>(at),
-                    ($t, 2) => self.tile::<S, $t, 2>(at),
-                    ($t, 3) => self.tile::<S, $t, 3>(at),)*
-                    _ => unreachable!("tiles have up to {OUTPUTS} outputs and {VECTORS} vectors"),
+                    $(($t, 1) if $t <= S::OUTPUTS => self.tile::<S, $t, 1>(at),
+                    ($t, 2) if $t <= S::OUTPUTS => self.tile::<S, $t, 2>(at),
+                    ($t, 3) if $t <= S::OUTPUTS => self.tile::<S, $t, 3>(at),)*
+                    _ => unreachable!("tiles have up to {MOST_OUTPUTS} outputs and {VECTORS} vectors"),
                 }
             };
         }
@@ -171,7 +171,7 @@ unsafe fn accumulate<S: Simd, const T: usize, const V: usize>(
             for (t, sums) in sums.iter_mut().enumerate() {
                 let g = S::splat(gradient.add(t));
                 for (sum, vector) in sums.iter_mut().zip(vectors) {
-                    *sum = S::multiply_add(g, vector, *sum);
+                    *sum = S::multiply_add_in_turn(g, vector, *sum);
                 }
             }
         }

@@ -181,7 +181,8 @@ unsafe fn accumulate<S: Simd, const T: usize>(
         unsafe {
             let weights = S::load(weights.add(i * S::LANES));
             for (t, sum) in sums.iter_mut().enumerate() {
-                *sum = S::multiply_add(S::splat(taps.add(i + t * pixel)), weights, *sum);
+                let x = S::splat(taps.add(i + t * pixel));
+                *sum = S::multiply_add_in_turn(x, weights, *sum);
             }
         }
     }

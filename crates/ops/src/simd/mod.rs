@@ -53,6 +53,19 @@ pub(crate) trait Simd: Copy {
     unsafe fn where_positive(z: Self::Vector, a: Self::Vector, b: Self::Vector) -> Self::Vector;
     /// `a · b + c`
     unsafe fn multiply_add(a: Self::Vector, b: Self::Vector, c: Self::Vector) -> Self::Vector;
+    /// `a · b + c`; no number that the code reads after this is read before it.
+    ///
+    /// Where registers are few, the compiler otherwise reads all numbers of a turn of a loop first, and has no
+    /// room left for the sums.
+    #[inline(always)]
+    unsafe fn multiply_add_in_turn(
+        a: Self::Vector,
+        b: Self::Vector,
+        c: Self::Vector,
+    ) -> Self::Vector {
+        // SAFETY: the caller knows that the unit exists.
+        unsafe { Self::multiply_add(a, b, c) }
+    }
     /// Writes all lanes to `to`.
     unsafe fn store(to: *mut f32, vector: Self::Vector);
     /// Writes the first `count` lanes to `to`.

@@ -108,7 +108,7 @@ unsafe fn sum_over_tiles<S: Simd, const T: usize, const V: usize>(
             for (t, sums) in sums.iter_mut().enumerate() {
                 let g = S::splat(gradients.add(tile * S::LANES + t));
                 for (sum, &vector) in sums.iter_mut().zip(&vectors) {
-                    *sum = S::multiply_add(g, vector, *sum);
+                    *sum = S::multiply_add_in_turn(g, vector, *sum);
                 }
             }
         }
