@@ -40,7 +40,7 @@ pub struct WrittenCase {
 /// # Errors
 ///
 /// - [`Error::MatrixScale`], [`Error::ForeignModality`] if the options contradict themselves
-/// - [`Error::Folder`], [`Error::Data`] if a folder or file cannot be written
+/// - [`Error::Data`] if a folder or file cannot be written
 ///
 /// # Examples
 ///
