@@ -11,13 +11,11 @@ use serde::Serialize;
 /// # Errors
 ///
 /// If stdout is closed or full; a closed pipe ends the program quietly (see [`crate::exit`]).
-pub(crate) fn print(text: &str) -> io::Result<()> {
+pub(crate) fn print(text: &str) -> Result<()> {
     let mut out = io::stdout().lock();
-    out.write_all(text.as_bytes())?;
-    if !text.ends_with('\n') {
-        out.write_all(b"\n")?;
-    }
-    out.flush()
+    let end = if text.ends_with('\n') { "" } else { "\n" };
+    let written = [text, end].iter().try_for_each(|part| out.write_all(part.as_bytes()));
+    written.and_then(|()| out.flush()).context("cannot write the results to stdout")
 }
 
 /// Writes a result as JSON to stdout, or to a file if `target` is not `-`.
@@ -41,11 +39,21 @@ pub(crate) fn print_json(value: &impl Serialize, target: &str) -> Result<()> {
 ///
 /// If the folder or the file cannot be written.
 pub(crate) fn write_file(path: &Path, bytes: &[u8]) -> Result<()> {
+    if path == Path::new("/dev/stdout") {
+        // Opened anew, a file behind it would be written to from its beginning.
+        let mut out = io::stdout().lock();
+        let written = out.write_all(bytes).and_then(|()| out.flush());
+        return written.context("cannot write to stdout");
+    }
     if let Some(folder) = path.parent() {
-        std::fs::create_dir_all(folder)
-            .with_context(|| format!("cannot make folder {}", folder.display()))?;
+        duomo_data::make_folder(folder)?;
     }
     Ok(duomo_data::atomic_write(path, bytes)?)
+}
+
+/// A refusal to write as the error that names path, cause and remedy.
+pub(crate) fn unwritable(path: &Path, reason: io::Error) -> anyhow::Error {
+    duomo_data::Error::Write { path: path.to_owned(), reason }.into()
 }
 
 /// Logs a sentence.

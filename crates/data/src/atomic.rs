@@ -12,6 +12,7 @@ use crate::Error;
 ///
 /// The bytes go to a hidden temporary name in the same folder, are flushed to the disk, and are
 /// then renamed. Whatever fails, the temporary file is removed and an existing file stays as it was.
+/// What is there and no file, such as a pipe or `/dev/stdout`, is written to and never replaced.
 ///
 /// # Errors
 ///
@@ -28,7 +29,28 @@ use crate::Error;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn atomic_write(path: &Path, bytes: &[u8]) -> Result<(), Error> {
-    write_and_rename(path, bytes).map_err(|reason| Error::Write { path: path.to_owned(), reason })
+    let written = if is_stream(path) {
+        OpenOptions::new().append(true).open(path).and_then(|mut stream| stream.write_all(bytes))
+    } else {
+        write_and_rename(path, bytes)
+    };
+    written.map_err(|reason| Error::Write { path: path.to_owned(), reason })
+}
+
+/// Makes a folder and those above it, if they are not there.
+///
+/// # Errors
+///
+/// - [`Error::Write`] with the folder and what the operating system said
+pub fn make_folder(path: &Path) -> Result<(), Error> {
+    fs::create_dir_all(path).map_err(|reason| Error::Write { path: path.to_owned(), reason })
+}
+
+/// Whether there is something that bytes can be sent to and that is no file, or stands for what this
+/// process already has open, as `/dev/stdout` does.
+fn is_stream(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|found| !found.is_file() && !found.is_dir())
+        || fs::read_link(path).is_ok_and(|target| target.starts_with("/proc/self/fd"))
 }
 
 fn write_and_rename(path: &Path, bytes: &[u8]) -> io::Result<()> {
@@ -120,12 +142,27 @@ mod tests {
 
     #[cfg(target_os = "linux")]
     #[test]
-    fn reports_a_full_disk() {
-        let full = OpenOptions::new().write(true).open("/dev/full").unwrap();
+    fn reports_a_full_disk_and_does_not_replace_what_is_no_file() {
+        let error = atomic_write(Path::new("/dev/full"), b"bytes").unwrap_err();
 
-        let error = fill(full, b"bytes").unwrap_err();
+        let text = error.to_string();
+        let expected =
+            "cannot write /dev/full: No space left on device (os error 28); free some space there";
+        assert_eq!(text, expected);
+        assert!(!fs::metadata("/dev/full").unwrap().is_file());
+    }
 
-        assert_eq!(error.kind(), io::ErrorKind::StorageFull);
+    #[test]
+    fn a_file_in_the_way_of_a_folder_is_named_with_a_remedy() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("file");
+        fs::write(&file, "").unwrap();
+
+        for path in [file.clone(), file.join("below")] {
+            let text = make_folder(&path).unwrap_err().to_string();
+            assert!(text.ends_with("; a file is where a folder should be"), "{text}");
+            assert!(text.contains(path.to_str().unwrap()), "{text}");
+        }
     }
 
     #[test]

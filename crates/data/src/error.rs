@@ -1,5 +1,6 @@
 //! Everything that can go wrong between a scanner file and a batch.
 
+use std::io;
 use std::path::PathBuf;
 
 use crate::NiftiFault;
@@ -14,15 +15,15 @@ pub enum Error {
         /// The file or folder.
         path: PathBuf,
         /// What the operating system said.
-        reason: std::io::Error,
+        reason: io::Error,
     },
     /// The operating system refused to write a file or folder.
-    #[error("cannot write {path}: {reason}", path = path.display())]
+    #[error("cannot write {path}: {reason}{}", remedy(reason), path = path.display())]
     Write {
-        /// The file that was to be written.
+        /// The file or folder that was to be written.
         path: PathBuf,
         /// What the operating system said.
-        reason: std::io::Error,
+        reason: io::Error,
     },
     /// A file that is not one readable NIfTI volume.
     #[error("cannot use {path}: {fault}", path = path.display())]
@@ -55,6 +56,21 @@ pub enum Error {
         path: PathBuf,
         /// `[D, H, W]` of the geometry.
         shape: [usize; 3],
+    },
+    /// A volume whose slices would take more memory than any real scan's.
+    #[error(
+        "{path}: at {} × {} mm a pixel, as its header says, its {} slices would have {} × {} pixels \
+         each; a slice may have 4096 along an axis, a volume 2^30 in all: correct the header's \
+         spacing, or cut the volume",
+        spacing_mm[0], spacing_mm[1], shape[0], shape[1], shape[2], path = path.display()
+    )]
+    TooManyPixels {
+        /// The image.
+        path: PathBuf,
+        /// Slices, rows and columns that it would have.
+        shape: [usize; 3],
+        /// Height and width of a pixel as stored.
+        spacing_mm: [f64; 2],
     },
     /// An output name from which no format follows.
     #[error("cannot write {path}: the name must end in .nii.gz or .nii", path = path.display())]
@@ -216,6 +232,29 @@ pub enum Error {
         /// What was expected and given.
         problem: String,
     },
+}
+
+/// What helps against a refusal to write, as the last clause of a sentence.
+fn remedy(reason: &io::Error) -> &'static str {
+    use io::ErrorKind as Kind;
+    if reason.raw_os_error().is_none() {
+        // It is our own sentence.
+        return "";
+    }
+    match reason.kind() {
+        Kind::StorageFull | Kind::QuotaExceeded => "; free some space there",
+        Kind::FileTooLarge => {
+            "; no file may be larger there (`ulimit -f` says what the shell allows)"
+        }
+        Kind::PermissionDenied | Kind::ReadOnlyFilesystem => {
+            "; give a folder that may be written to"
+        }
+        Kind::NotFound => "; its folder is not there, or was removed in the meantime",
+        Kind::IsADirectory => "; a folder of that name is in the way",
+        Kind::NotADirectory | Kind::AlreadyExists => "; a file is where a folder should be",
+        Kind::InvalidFilename => "; the name must be shorter",
+        _ => "",
+    }
 }
 
 /// A line of a file, if there is anything on it.

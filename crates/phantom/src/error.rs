@@ -1,7 +1,5 @@
 //! Everything that can go wrong while a data set is made.
 
-use std::path::PathBuf;
-
 use crate::{Kind, Modality};
 
 /// Why a synthetic data set could not be made.
@@ -19,15 +17,7 @@ pub enum Error {
         /// The data set.
         kind: Kind,
     },
-    /// A folder that could not be created.
-    #[error("cannot create folder {path}: {reason}", path = path.display())]
-    Folder {
-        /// The folder.
-        path: PathBuf,
-        /// What the operating system said.
-        reason: std::io::Error,
-    },
-    /// A volume that could not be written.
+    /// A folder or volume that could not be written.
     #[error(transparent)]
     Data(#[from] duomo_data::Error),
 }

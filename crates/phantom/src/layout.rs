@@ -40,7 +40,7 @@ pub struct WrittenCase {
 /// # Errors
 ///
 /// - [`Error::MatrixScale`], [`Error::ForeignModality`] if the options contradict themselves
-/// - [`Error::Folder`], [`Error::Data`] if a folder or file cannot be written
+/// - [`Error::Data`] if a folder or file cannot be written
 ///
 /// # Examples
 ///
@@ -69,8 +69,7 @@ pub fn write_dataset(options: &Options, out: &Path) -> Result<Written, Error> {
     for folder in
         cases.iter().flat_map(|case| [&case.image, &case.labels]).filter_map(|f| f.parent())
     {
-        std::fs::create_dir_all(folder)
-            .map_err(|reason| Error::Folder { path: folder.to_owned(), reason })?;
+        duomo_data::make_folder(folder)?;
     }
     cases.par_iter().try_for_each(|case| write_case(options, case))?;
     Ok(Written { cases })

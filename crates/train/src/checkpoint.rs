@@ -9,10 +9,11 @@ use candle_core::{Device, Tensor, Var};
 use serde::{Deserialize, Serialize};
 
 use crate::bad_data::BadData;
+use crate::experiment::Experiment;
 use crate::model_file::{self, ModelCard};
 use crate::network::TrainedNetwork;
 use crate::observer::{Event, Observer};
-use crate::run_folder::RunFolder;
+use crate::run_folder::{RunFolder, resolved, unwritable};
 
 /// How far a run has come. Sampling, dropout and augmentation are functions of seed and step, so
 /// the step is all that a resumed run needs of them.
@@ -25,6 +26,48 @@ pub(crate) struct Progress {
     pub(crate) best: Option<(f64, u64)>,
 }
 
+/// What a run's checkpoints must have been made of, to be gone on from.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Origin {
+    /// BLAKE3 of the resolved experiment.
+    experiment: String,
+    /// Digest of the training data's files.
+    pub(crate) data_hash: String,
+}
+
+impl Origin {
+    /// The origin of an experiment on data.
+    ///
+    /// # Errors
+    ///
+    /// An experiment that cannot be written down.
+    pub(crate) fn new(experiment: &Experiment, data_hash: &str) -> Result<Self> {
+        let experiment = blake3::hash(resolved(experiment)?.as_bytes()).to_hex().to_string();
+        Ok(Self { experiment, data_hash: data_hash.to_owned() })
+    }
+
+    /// Whether a checkpoint is of the same experiment on the same data.
+    fn check(&self, found: &Self) -> Result<()> {
+        ensure!(found.experiment == self.experiment, "it belongs to another experiment");
+        ensure!(
+            found.data_hash == self.data_hash,
+            "the data have changed since it was written (data_hash {}, now {})",
+            found.data_hash,
+            self.data_hash
+        );
+        Ok(())
+    }
+}
+
+/// What a checkpoint says besides its tensors.
+#[derive(Debug)]
+pub(crate) struct Stamp<'a> {
+    pub(crate) card: ModelCard,
+    pub(crate) progress: &'a Progress,
+    pub(crate) origin: &'a Origin,
+}
+
 /// Writes the last checkpoint, and keeps the one that was the last until now.
 ///
 /// # Errors
@@ -33,8 +76,7 @@ pub(crate) struct Progress {
 pub(crate) fn save_last(
     folder: &RunFolder,
     networks: &[TrainedNetwork],
-    card: &ModelCard,
-    progress: &Progress,
+    stamp: &Stamp<'_>,
 ) -> Result<()> {
     let (last, previous) = (folder.last_checkpoint(), folder.previous_checkpoint());
     if last.exists() {
@@ -42,31 +84,45 @@ pub(crate) fn save_last(
         let _ = fs::remove_file(&previous);
         fs::hard_link(&last, &previous)
             .or_else(|_| fs::copy(&last, &previous).map(|_| ()))
-            .with_context(|| format!("cannot write {}", previous.display()))?;
+            .map_err(|reason| unwritable(&previous, reason))?;
     }
-    save(&last, networks, card, progress)
+    save(&last, networks, stamp)
 }
 
-/// Fills networks and moments from the newest checkpoint that can be read, and returns its progress;
-/// `None` if the folder holds none.
+/// Writes the checkpoint of the best weights.
 ///
 /// # Errors
 ///
-/// [`BadData`] if there are checkpoints, but none that can be read: a run is never begun afresh over
+/// Those of [`save`].
+pub(crate) fn save_best(
+    folder: &RunFolder,
+    networks: &[TrainedNetwork],
+    stamp: &Stamp<'_>,
+) -> Result<()> {
+    save(&folder.best_checkpoint(), networks, stamp)
+}
+
+/// Fills networks and moments from the newest checkpoint that can be used, the best weights' being
+/// the last resort, and returns its progress; `None` if the folder holds none.
+///
+/// # Errors
+///
+/// [`BadData`] if there are checkpoints, but none that can be used: a run is never begun afresh over
 /// the remains of another.
 pub(crate) fn restore_newest(
     folder: &RunFolder,
     networks: &[TrainedNetwork],
     device: &Device,
+    origin: &Origin,
     observer: &mut dyn Observer,
 ) -> Result<Option<Progress>> {
     let mut fault = None;
-    for path in [folder.last_checkpoint(), folder.previous_checkpoint()] {
-        if !path.exists() {
-            continue;
-        }
-        match restore(&path, networks, device) {
-            Ok(progress) => return Ok(Some(progress)),
+    for path in folder.all_checkpoints().into_iter().filter(|path| path.exists()) {
+        match restore(&path, networks, device, origin) {
+            Ok((progress, card)) => {
+                warn_of_other_version(&card, observer);
+                return Ok(Some(progress));
+            }
             Err(error) => {
                 observer.event(&Event::Warning(&format!("cannot use a checkpoint: {error:#}")));
                 fault.get_or_insert(error);
@@ -74,63 +130,85 @@ pub(crate) fn restore_newest(
         }
     }
     let Some(error) = fault else { return Ok(None) };
-    let remedy = format!("{error:#}; remove {} to begin its run afresh", folder.root().display());
-    Err(BadData::error(remedy))
+    Err(BadData::error(format!(
+        "no checkpoint of the run can be used, the newest for this reason: {error:#}; mend \
+         that, or remove {} to begin its run afresh",
+        folder.root().display()
+    )))
 }
 
-/// Writes weights, moments and progress.
+fn warn_of_other_version(card: &ModelCard, observer: &mut dyn Observer) {
+    let (found, here) = (&card.provenance.version, env!("CARGO_PKG_VERSION"));
+    if found != here {
+        observer.event(&Event::Warning(&format!(
+            "the run was begun by Duomo {found} and goes on with {here}: its result may be that of neither"
+        )));
+    }
+}
+
+/// Writes weights, moments and stamp.
 ///
 /// # Errors
 ///
 /// A folder that cannot be written to, a full disk, or a weight that is not finite; the previous
 /// file of that name is then intact.
-pub(crate) fn save(
-    path: &Path,
-    networks: &[TrainedNetwork],
-    card: &ModelCard,
-    progress: &Progress,
-) -> Result<()> {
+fn save(path: &Path, networks: &[TrainedNetwork], stamp: &Stamp<'_>) -> Result<()> {
     let mut tensors = model_file::weights(networks)?;
     tensors.append(&mut model_file::moments(networks));
-    let metadata = [("progress", serde_json::to_string(progress)?)];
-    model_file::write(path, card, &tensors, &metadata)
-        .with_context(|| format!("cannot write checkpoint {}", path.display()))?;
-    tracing::debug!("checkpoint of step {}: {}", progress.step, path.display());
+    let metadata = [
+        ("progress", serde_json::to_string(stamp.progress)?),
+        ("origin", serde_json::to_string(stamp.origin)?),
+    ];
+    let step = stamp.progress.step;
+    model_file::write(path, &stamp.card, &tensors, &metadata)
+        .with_context(|| format!("the checkpoint of step {step} is lost"))?;
+    tracing::debug!("checkpoint of step {step}: {}", path.display());
     Ok(())
 }
 
-/// Fills networks and moments from a checkpoint and returns its progress.
+/// Fills networks and moments from a checkpoint and returns its progress and card.
 ///
 /// # Errors
 ///
-/// A file that is damaged, or that belongs to another architecture, names what is wrong.
+/// A file that is damaged, or that belongs to another experiment or architecture, names what is wrong;
+/// in the former two cases before a weight is touched.
 pub(crate) fn restore(
     path: &Path,
     networks: &[TrainedNetwork],
     device: &Device,
-) -> Result<Progress> {
+    origin: &Origin,
+) -> Result<(Progress, ModelCard)> {
     let in_file = || format!("in checkpoint {}", path.display());
     let bytes = fs::read(path).with_context(in_file)?;
     let (card, tensors) = model_file::parse(&bytes, device).with_context(in_file)?;
-    ensure!(
-        card.architectures.len() == networks.len(),
-        "checkpoint {} holds {} networks, the experiment has {}",
-        path.display(),
-        card.architectures.len(),
-        networks.len()
-    );
+    let metadata = model_file::metadata(&bytes).with_context(in_file)?;
+    let progress = metadata.get("progress");
+    let progress = progress.context("it is a model, no checkpoint").with_context(in_file)?;
+    let progress = serde_json::from_str(progress).with_context(in_file)?;
+    // Checkpoints of earlier versions name none.
+    if let Some(found) = metadata.get("origin") {
+        let found = serde_json::from_str(found).with_context(in_file)?;
+        origin.check(&found).with_context(in_file)?;
+    }
+    fill(networks, &card, &tensors).with_context(in_file)?;
+    Ok((progress, card))
+}
+
+fn fill(
+    networks: &[TrainedNetwork],
+    card: &ModelCard,
+    tensors: &BTreeMap<String, Tensor>,
+) -> Result<()> {
+    let (found, expected) = (card.architectures.len(), networks.len());
+    ensure!(found == expected, "it holds {found} networks, the experiment has {expected}");
     for (index, network) in networks.iter().enumerate() {
-        let weights = model_file::of_network(&tensors, index);
-        network.fcn.parameters().load_tensors(&weights).with_context(in_file)?;
+        network.fcn.parameters().load_tensors(&model_file::of_network(tensors, index))?;
         for (name, (first, second)) in &network.moments {
-            set(first, &tensors, &format!("{index}/{name}#1")).with_context(in_file)?;
-            set(second, &tensors, &format!("{index}/{name}#2")).with_context(in_file)?;
+            set(first, tensors, &format!("{index}/{name}#1"))?;
+            set(second, tensors, &format!("{index}/{name}#2"))?;
         }
     }
-    let metadata = model_file::metadata(&bytes).with_context(in_file)?;
-    let progress =
-        metadata.get("progress").context("no `progress` metadata").with_context(in_file)?;
-    serde_json::from_str(progress).with_context(in_file)
+    Ok(())
 }
 
 fn set(var: &Var, tensors: &BTreeMap<String, Tensor>, name: &str) -> Result<()> {

@@ -3,7 +3,7 @@
 use std::path::{PathBuf, absolute};
 
 use anyhow::{Context, Result};
-use duomo_data::{LabelMap, PreparedCase, read_image, read_labels, write_labels};
+use duomo_data::{LabelMap, PreparedCase, make_folder, read_image, read_labels, write_labels};
 use duomo_metrics::{ClassResult, Options};
 use serde::{Deserialize, Serialize};
 
@@ -143,7 +143,7 @@ fn evaluate_case(
     }
 
     let prediction = folder.predictions().join(name).join(format!("{}.nii.gz", case.case.patient));
-    std::fs::create_dir_all(folder.predictions().join(name))?;
+    make_folder(&folder.predictions().join(name))?;
     write_labels(&prediction, &reference.geometry, &label_map.values(&predicted))?;
 
     let options = Options::new(reference.geometry.spacing_mm);

@@ -221,7 +221,8 @@ fn whole_slice(image: &Image, preparation: &Preparation) -> usize {
     // Which axes lie in the plane depends on the orientation; the longest two always suffice.
     let axes = if preparation.plane == Plane::Stored { [1, 2].as_slice() } else { &[0, 1, 2] };
     let longest = axes.iter().map(|&axis| side(axis)).max().unwrap_or(preparation.crop);
-    longest.max(preparation.crop).next_multiple_of(8)
+    // What is too large to be prepared is refused there.
+    longest.max(preparation.crop).min(1 << 20).next_multiple_of(8)
 }
 
 #[cfg(test)]

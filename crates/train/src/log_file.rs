@@ -5,9 +5,10 @@ use std::io::Write as _;
 use std::path::Path;
 use std::time::{Duration, Instant, SystemTime};
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 
 use crate::observer::{Event, Observer};
+use crate::run_folder::unwritable;
 
 /// How often a step is written; `metrics.jsonl` has every one.
 const STEPS_EVERY: Duration = Duration::from_secs(10);
@@ -36,7 +37,7 @@ impl<'a> LogFile<'a> {
     /// A file that cannot be opened.
     pub(crate) fn open(&mut self, path: &Path) -> Result<()> {
         let file = OpenOptions::new().create(true).append(true).open(path);
-        self.file = Some(file.with_context(|| format!("cannot open {}", path.display()))?);
+        self.file = Some(file.map_err(|reason| unwritable(path, reason))?);
         let waiting = std::mem::take(&mut self.waiting);
         self.write(&waiting);
         Ok(())

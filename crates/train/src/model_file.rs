@@ -11,6 +11,7 @@ use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView};
 use serde::{Deserialize, Serialize};
 
+use crate::bad_data::BadData;
 use crate::inference::Segmenter;
 use crate::network::TrainedNetwork;
 use crate::postprocessing::PostProcessing;
@@ -86,15 +87,16 @@ impl Model {
     ///
     /// # Errors
     ///
-    /// A file that cannot be read, is no safetensors file, was not written by Duomo, has another
+    /// [`BadData`]: a file that cannot be read, is no safetensors file, was not written by Duomo, has another
     /// format, or lacks a weight: each says which, and which file.
     pub fn load(path: &Path, device: &Device) -> Result<Self> {
-        let bytes =
-            std::fs::read(path).with_context(|| format!("cannot read model {}", path.display()))?;
-        let (card, tensors) =
-            parse(&bytes, device).with_context(|| format!("in model {}", path.display()))?;
-        Self::from_parts(card, &tensors, device)
-            .with_context(|| format!("in model {}", path.display()))
+        let bad = |what: &str, error: anyhow::Error| {
+            BadData::error(format!("{what} {}: {error:#}", path.display()))
+        };
+        let bytes = std::fs::read(path).map_err(|error| bad("cannot read model", error.into()))?;
+        let model = parse(&bytes, device)
+            .and_then(|(card, tensors)| Self::from_parts(card, &tensors, device));
+        model.map_err(|error| bad("in model", error))
     }
 
     /// A model of a card and its tensors, those of network `i` under `{i}/{parameter}`.
@@ -273,7 +275,13 @@ pub(crate) fn parse(
     )?;
     let mut card: serde_json::Value = serde_json::from_str(card)?;
     let format = &card["format"];
-    ensure!(format == FORMAT, "the file has format {format}, this version reads \"{FORMAT}\"");
+    ensure!(
+        format == FORMAT,
+        "the file has format {format}, written by Duomo {}, and this version, {}, reads \"{FORMAT}\"; \
+         use that version",
+        card["provenance"]["version"].as_str().unwrap_or("of another time"),
+        env!("CARGO_PKG_VERSION")
+    );
     let file = SafeTensors::deserialize(bytes)?;
     let views = file.tensors();
     // Files of earlier versions name none.

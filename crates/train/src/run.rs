@@ -78,9 +78,25 @@ pub fn train(request: &TrainRequest, observer: &mut dyn Observer) -> Result<Summ
     let result = run(request, &folder, &mut log);
     match &result {
         Ok(_) => log.line("", "done"),
-        Err(error) => log.line("ended", &format!("{error:#}")),
+        Err(error) => {
+            log.line("ended", &format!("{error:#}"));
+            if let Some(sentence) = way_back(error, &folder) {
+                log.event(&Event::Warning(&sentence));
+            }
+        }
     }
     result
+}
+
+/// What is left of a run whose folder could no longer be written to.
+fn way_back(error: &anyhow::Error, folder: &RunFolder) -> Option<String> {
+    let is_write = |cause: &(dyn std::error::Error + 'static)| {
+        matches!(cause.downcast_ref(), Some(duomo_data::Error::Write { .. }))
+    };
+    let whole = folder.all_checkpoints().into_iter().find(|path| path.exists());
+    whole
+        .filter(|_| error.chain().any(is_write))
+        .map(|path| format!("{} is whole, and the same command goes on from it", path.display()))
 }
 
 fn run(request: &TrainRequest, folder: &RunFolder, log: &mut LogFile<'_>) -> Result<Summary> {

@@ -1,11 +1,13 @@
 //! A run folder: where each file of a run lies, and when the run counts as finished.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{Read, Write};
+use std::io::ErrorKind::{NotADirectory, NotFound};
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
-use duomo_data::atomic_write;
+use duomo_data::{atomic_write, make_folder};
 use serde::{Deserialize, Serialize};
 
 use crate::experiment::Experiment;
@@ -52,7 +54,15 @@ impl RunFolder {
     pub fn open(root: &Path, experiment: &Experiment, resume: Resume) -> Result<Self> {
         let folder = Self { root: root.to_owned() };
         let resolved = resolved(experiment)?;
-        let found = fs::read_to_string(folder.experiment()).ok();
+        let found = match fs::read_to_string(folder.experiment()) {
+            Ok(found) => Some(found),
+            Err(error) if matches!(error.kind(), NotFound | NotADirectory) => None,
+            Err(error) => {
+                return Err(error).with_context(|| {
+                    format!("cannot tell whose run it is from {}", folder.experiment().display())
+                });
+            }
+        };
         match (resume, found) {
             (Resume::Never, Some(_)) => bail!(
                 "{} already holds a run; give another --out, or --resume auto to go on with it",
@@ -67,14 +77,14 @@ impl RunFolder {
                 bail!("{} holds no run to resume; --resume auto begins one", root.display())
             }
             (_, Some(found)) if found != resolved => bail!(
-                "{} holds a run of another experiment (see {}); give another --out",
+                "{} holds a run of another experiment ({}); give another --out",
                 root.display(),
-                folder.experiment().display()
+                differences(&found, &resolved, &folder.experiment())
             ),
             _ => {}
         }
-        let checkpoints = [folder.last_checkpoint(), folder.previous_checkpoint()];
-        if resume == Resume::Must && !checkpoints.iter().any(|path| path.exists()) {
+        let begun = folder.all_checkpoints().iter().any(|path| path.exists());
+        if resume == Resume::Must && !begun && !folder.is_done() {
             bail!(
                 "{} holds no checkpoint to resume from; --resume auto begins afresh",
                 root.display()
@@ -90,8 +100,7 @@ impl RunFolder {
     /// A folder that cannot be made or written to.
     pub fn begin(&self, experiment: &Experiment) -> Result<()> {
         for folder in [&self.root, &self.checkpoints(), &self.predictions()] {
-            fs::create_dir_all(folder)
-                .with_context(|| format!("cannot create the run folder {}", folder.display()))?;
+            make_folder(folder).context("cannot create the run folder")?;
         }
         Ok(atomic_write(&self.experiment(), resolved(experiment)?.as_bytes())?)
     }
@@ -105,7 +114,7 @@ impl RunFolder {
     pub(crate) fn lock(&self) -> Result<File> {
         let path = self.root.join(".lock");
         let file = OpenOptions::new().create(true).read(true).append(true).open(&path);
-        let mut file = file.with_context(|| format!("cannot open {}", path.display()))?;
+        let mut file = file.map_err(|reason| unwritable(&path, reason))?;
         match file.try_lock() {
             Err(TryLockError::WouldBlock) => {
                 let mut owner = String::new();
@@ -122,7 +131,7 @@ impl RunFolder {
         }
         let owner = format!("process {} on {}\n", std::process::id(), provenance::host());
         let written = file.set_len(0).and_then(|()| file.write_all(owner.as_bytes()));
-        written.with_context(|| format!("cannot write {}", path.display()))?;
+        written.map_err(|reason| unwritable(&path, reason))?;
         Ok(file)
     }
 
@@ -191,6 +200,11 @@ impl RunFolder {
         self.checkpoints().join("best.safetensors")
     }
 
+    /// Every checkpoint that a run can go on from, the newest first.
+    pub(crate) fn all_checkpoints(&self) -> [PathBuf; 3] {
+        [self.last_checkpoint(), self.previous_checkpoint(), self.best_checkpoint()]
+    }
+
     fn checkpoints(&self) -> PathBuf {
         self.root.join("checkpoints")
     }
@@ -234,8 +248,8 @@ impl RunFolder {
         let mut text = serde_json::to_string(line)?;
         text.push('\n');
         let file = OpenOptions::new().create(true).append(true).open(&path);
-        file.and_then(|mut file| file.write_all(text.as_bytes()))
-            .with_context(|| format!("cannot append to {}", path.display()))
+        let written = file.and_then(|mut file| file.write_all(text.as_bytes()));
+        Ok(written.map_err(|reason| unwritable(&path, reason))?)
     }
 
     /// Drops lines of `metrics.jsonl` after `step`: a killed run may have logged steps that the
@@ -255,6 +269,54 @@ impl RunFolder {
             .filter(|line| serde_json::from_str::<Line>(line).is_ok_and(|line| line.step <= step))
             .collect();
         Ok(atomic_write(&self.metrics(), kept.as_bytes())?)
+    }
+}
+
+/// A refusal to write as the error that names path, cause and remedy.
+pub(crate) fn unwritable(path: &Path, reason: io::Error) -> duomo_data::Error {
+    duomo_data::Error::Write { path: path.to_owned(), reason }
+}
+
+/// Names keys whose values differ between what a folder holds and what was asked for.
+fn differences(found: &str, asked: &str, path: &Path) -> String {
+    const NAMED: usize = 3;
+    let (Ok(found), Ok(asked)) = (found.parse(), asked.parse()) else {
+        return format!("{} is damaged", path.display());
+    };
+    let [found, asked] = [found, asked].map(|table| {
+        let mut keys = BTreeMap::new();
+        flatten("", &toml::Value::Table(table), &mut keys);
+        keys
+    });
+    let keys: BTreeSet<_> = found.keys().chain(asked.keys()).collect();
+    let value = |keys: &BTreeMap<String, String>, key| {
+        keys.get(key).map_or_else(|| "absent".to_owned(), Clone::clone)
+    };
+    let mut differing: Vec<String> = keys
+        .into_iter()
+        .filter(|key| found.get(*key) != asked.get(*key))
+        .map(|key| format!("{key} is {} there, {} here", value(&found, key), value(&asked, key)))
+        .collect();
+    let more = differing.len().saturating_sub(NAMED);
+    differing.truncate(NAMED);
+    let more = if more > 0 { format!("; and {more} more") } else { String::new() };
+    format!("in {}: {}{more}", path.display(), differing.join("; "))
+}
+
+/// Every value below a TOML value, by its dotted key.
+fn flatten(prefix: &str, value: &toml::Value, keys: &mut BTreeMap<String, String>) {
+    let below = |key: &str| if prefix.is_empty() { key.into() } else { format!("{prefix}.{key}") };
+    match value {
+        toml::Value::Table(table) => {
+            table.iter().for_each(|(key, value)| flatten(&below(key), value, keys));
+        }
+        toml::Value::Array(values) if values.iter().any(toml::Value::is_table) => {
+            let places = values.iter().enumerate();
+            places.for_each(|(place, value)| flatten(&below(&place.to_string()), value, keys));
+        }
+        _ => {
+            keys.insert(prefix.to_owned(), value.to_string());
+        }
     }
 }
 

@@ -3,13 +3,16 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::evaluation::{CaseScores, ClassScores};
 use crate::model_file::{ModelCard, Provenance};
 use crate::postprocessing::PostProcessing;
+
+/// What `schema` says in the files that this version writes and reads.
+const SCHEMA: &str = "duomo.summary/1";
 
 /// Scores of a run's test patients.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
@@ -94,7 +97,7 @@ impl Summary {
             ModalitySummary::of(name, &mine, card)
         });
         Self {
-            schema: "duomo.summary/1".to_owned(),
+            schema: SCHEMA.to_owned(),
             provenance: card.provenance.clone(),
             postprocessing: card.describe_postprocessing(),
             modalities: modalities.collect(),
@@ -113,6 +116,12 @@ impl Summary {
             .with_context(|| format!("cannot read {}", path.display()))?;
         let mut summary: Self =
             serde_json::from_str(&text).with_context(|| format!("in {}", path.display()))?;
+        ensure!(
+            summary.schema == SCHEMA,
+            "{} has schema {}, this version reads {SCHEMA}; use the version of Duomo that wrote it",
+            path.display(),
+            summary.schema
+        );
         for case in &mut summary.cases {
             if let (Some(root), Some(name)) = (path.parent(), case.prediction.file_name()) {
                 case.prediction = root.join("predictions").join(&case.modality).join(name);

@@ -1,12 +1,15 @@
 //! Scalars as TensorBoard event files: `TFRecord` framing around a few protobuf fields.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
+
+use crate::run_folder::unwritable;
 
 /// Appends scalars to one `events.out.tfevents` file.
 #[derive(Debug)]
 pub(crate) struct EventFile {
+    path: PathBuf,
     file: File,
 }
 
@@ -15,12 +18,13 @@ impl EventFile {
     ///
     /// # Errors
     ///
-    /// Whatever the file system refuses.
-    pub(crate) fn open(folder: &Path) -> io::Result<Self> {
+    /// Whatever the file system refuses, with the path.
+    pub(crate) fn open(folder: &Path) -> Result<Self, duomo_data::Error> {
         let path = event_path(folder);
         let begun = path.exists();
-        let file = OpenOptions::new().create(true).append(true).open(path)?;
-        let mut events = Self { file };
+        let file = OpenOptions::new().create(true).append(true).open(&path);
+        let file = file.map_err(|reason| unwritable(&path, reason))?;
+        let mut events = Self { path, file };
         if !begun {
             let mut version = Vec::new();
             put_double(&mut version, 1, 0.0);
@@ -34,7 +38,7 @@ impl EventFile {
     ///
     /// # Errors
     ///
-    /// Whatever the file system refuses.
+    /// Whatever the file system refuses, with the path.
     #[expect(clippy::cast_possible_truncation, reason = "TensorBoard's simple_value is a float")]
     pub(crate) fn scalar(
         &mut self,
@@ -42,7 +46,7 @@ impl EventFile {
         value: f64,
         step: u64,
         seconds: f64,
-    ) -> io::Result<()> {
+    ) -> Result<(), duomo_data::Error> {
         let mut entry = Vec::new();
         put_bytes(&mut entry, 1, tag.as_bytes());
         put_tag(&mut entry, 2, FIXED32);
@@ -58,14 +62,14 @@ impl EventFile {
     }
 
     /// One `TFRecord`: length, its masked checksum, the bytes, their masked checksum.
-    fn write_record(&mut self, bytes: &[u8]) -> io::Result<()> {
+    fn write_record(&mut self, bytes: &[u8]) -> Result<(), duomo_data::Error> {
         let length = (bytes.len() as u64).to_le_bytes();
         let mut record = Vec::with_capacity(bytes.len() + 16);
         record.extend_from_slice(&length);
         record.extend_from_slice(&masked_crc32c(&length).to_le_bytes());
         record.extend_from_slice(bytes);
         record.extend_from_slice(&masked_crc32c(bytes).to_le_bytes());
-        self.file.write_all(&record)
+        self.file.write_all(&record).map_err(|reason| unwritable(&self.path, reason))
     }
 }
 

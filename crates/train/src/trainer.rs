@@ -7,7 +7,7 @@ use candle_core::Device;
 use serde::Serialize;
 
 use crate::cases::Cases;
-use crate::checkpoint::{self, Progress};
+use crate::checkpoint::{self, Origin, Progress, Stamp};
 use crate::draw::{Draw, DrawnBatch};
 use crate::evaluation::{learn_postprocessing, mean_dice};
 use crate::experiment::Experiment;
@@ -30,7 +30,7 @@ pub(crate) struct Trainer<'a> {
     experiment: &'a Experiment,
     folder: &'a RunFolder,
     cases: &'a Cases,
-    data_hash: &'a str,
+    origin: Origin,
     device: Device,
     networks: Vec<TrainedNetwork>,
     progress: Progress,
@@ -69,20 +69,21 @@ impl<'a> Trainer<'a> {
         experiment: &'a Experiment,
         folder: &'a RunFolder,
         cases: &'a Cases,
-        data_hash: &'a str,
+        data_hash: &str,
         observer: &mut dyn Observer,
     ) -> Result<Self> {
         let device = Device::Cpu;
         let networks = TrainedNetwork::of_experiment(experiment, &device)?;
-        let restored = checkpoint::restore_newest(folder, &networks, &device, observer)?;
+        let origin = Origin::new(experiment, data_hash)?;
+        let restored = checkpoint::restore_newest(folder, &networks, &device, &origin, observer)?;
         if let Some(Progress { step, .. }) = restored {
             let text = format!("going on after step {step} of {}", experiment.schedule.steps);
             observer.event(&Event::Message(&text));
         }
         let progress = restored.unwrap_or_default();
         folder.truncate_metrics(progress.step)?;
-        let events = EventFile::open(folder.root()).context("cannot write TensorBoard events")?;
-        Ok(Self { experiment, folder, cases, data_hash, device, networks, progress, events })
+        let events = EventFile::open(folder.root())?;
+        Ok(Self { experiment, folder, cases, origin, device, networks, progress, events })
     }
 
     /// The step that training goes on from; 0 at the beginning.
@@ -199,9 +200,7 @@ impl<'a> Trainer<'a> {
     fn scalar(&mut self, tag: &str, value: f64) -> Result<()> {
         let seconds =
             SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |time| time.as_secs_f64());
-        self.events.scalar(tag, value, self.progress.step, seconds).with_context(|| {
-            format!("cannot append to TensorBoard's file in {}", self.folder.root().display())
-        })
+        Ok(self.events.scalar(tag, value, self.progress.step, seconds)?)
     }
 
     /// Scores the validation patients and writes the checkpoints.
@@ -218,13 +217,13 @@ impl<'a> Trainer<'a> {
         // Without validation patients the newest weights are the best that is known.
         let better =
             score.is_none_or(|score| self.progress.best.is_none_or(|(best, _)| score > best));
+        // Before the checkpoints: a run that is killed here validates once more, and no line is lost.
+        self.folder.append_metrics(&Line::Validation { step, validation_dice: &dice, score })?;
         if better {
             self.progress.best = score.map(|score| (score, step));
-            let best = self.folder.best_checkpoint();
-            checkpoint::save(&best, &self.networks, &self.card(), &self.progress)?;
+            checkpoint::save_best(self.folder, &self.networks, &self.stamp())?;
         }
         self.save_last()?;
-        self.folder.append_metrics(&Line::Validation { step, validation_dice: &dice, score })?;
         for (name, value) in dice.iter().filter_map(|(name, dice)| Some((name, (*dice)?))) {
             self.scalar(&format!("val/dice/{name}"), value)?;
         }
@@ -233,7 +232,11 @@ impl<'a> Trainer<'a> {
     }
 
     fn save_last(&self) -> Result<()> {
-        checkpoint::save_last(self.folder, &self.networks, &self.card(), &self.progress)
+        checkpoint::save_last(self.folder, &self.networks, &self.stamp())
+    }
+
+    fn stamp(&self) -> Stamp<'_> {
+        Stamp { card: self.card(), progress: &self.progress, origin: &self.origin }
     }
 
     /// The present weights as a model.
@@ -261,8 +264,8 @@ impl<'a> Trainer<'a> {
     /// Takes the best weights; if their checkpoint is damaged, the last ones, with a warning.
     fn restore_best(&mut self, observer: &mut dyn Observer) -> Result<()> {
         let best = self.folder.best_checkpoint();
-        match checkpoint::restore(&best, &self.networks, &self.device) {
-            Ok(best) => self.progress.step = best.step,
+        match checkpoint::restore(&best, &self.networks, &self.device, &self.origin) {
+            Ok((best, _)) => self.progress.step = best.step,
             Err(error) => {
                 let step = self.progress.step;
                 let text = format!(
@@ -274,6 +277,7 @@ impl<'a> Trainer<'a> {
                     self.folder,
                     &self.networks,
                     &self.device,
+                    &self.origin,
                     observer,
                 )?;
                 self.progress = restored.context("the run has no checkpoint")?;
@@ -303,7 +307,7 @@ impl<'a> Trainer<'a> {
                 method: experiment.method.label.clone(),
                 schedule: experiment.schedule.label.clone(),
                 seed: experiment.seed,
-                data_hash: self.data_hash.to_owned(),
+                data_hash: self.origin.data_hash.clone(),
                 step: self.progress.step,
             },
         }

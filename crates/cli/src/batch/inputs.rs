@@ -106,7 +106,7 @@ fn read_list(list: &Path) -> Result<String> {
     } else {
         fs::File::open(list).and_then(|mut file| file.read_to_string(&mut text))
     };
-    read.with_context(|| format!("cannot read the list {}", list.display()))?;
+    read.map_err(|error| Fault::Data(format!("cannot read the list {}: {error}", list.display())))?;
     Ok(text)
 }
 

@@ -8,12 +8,13 @@ use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Result, bail};
 use duomo_train::{HeartFigure, PostProcessing, StructureVolume};
 use serde::{Deserialize, Serialize};
 
 use super::FileRecord;
 use crate::console;
+use crate::exit::Fault;
 
 /// Name of the manifest in the folder of predictions.
 pub(crate) const FILE_NAME: &str = "manifest.jsonl";
@@ -201,7 +202,8 @@ impl Listing {
     ///
     /// If the file cannot be read.
     pub(crate) fn read(path: &Path) -> Result<Self> {
-        let bytes = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+        let bytes = fs::read(path)
+            .map_err(|error| Fault::Data(format!("cannot read {}: {error}", path.display())))?;
         Ok(Self::parse(&bytes))
     }
 
@@ -235,13 +237,9 @@ impl Manifest {
     ///
     /// If the file cannot be read or written, or another process has it.
     pub(crate) fn open(path: &Path) -> Result<(Self, Listing)> {
-        let cannot = || format!("cannot open {}", path.display());
-        let mut file = OpenOptions::new()
-            .read(true)
-            .append(true)
-            .create(true)
-            .open(path)
-            .with_context(cannot)?;
+        let cannot = |reason| console::unwritable(path, reason);
+        let mut file =
+            OpenOptions::new().read(true).append(true).create(true).open(path).map_err(cannot)?;
         // Some network file systems know no locks; two processes on one folder are rare enough.
         if let Err(TryLockError::WouldBlock) = file.try_lock() {
             bail!(
@@ -250,10 +248,10 @@ impl Manifest {
             );
         }
         let mut bytes = Vec::new();
-        file.read_to_end(&mut bytes).with_context(cannot)?;
+        file.read_to_end(&mut bytes).map_err(cannot)?;
         let listing = Listing::parse(&bytes);
         if listing.torn_bytes > 0 {
-            file.set_len(listing.whole_bytes as u64).with_context(cannot)?;
+            file.set_len(listing.whole_bytes as u64).map_err(cannot)?;
             console::note(&format!(
                 "{}: the last line was cut short and is taken away; its case is done again",
                 path.display()
@@ -277,7 +275,7 @@ impl Manifest {
     pub(crate) fn append(&mut self, entry: &Entry) -> Result<()> {
         let line = serde_json::to_string(entry)? + "\n";
         let written = self.file.write_all(line.as_bytes()).and_then(|()| self.file.sync_data());
-        written.with_context(|| format!("cannot write {}", self.path.display()))
+        written.map_err(|reason| console::unwritable(&self.path, reason))
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
@@ -53,15 +53,15 @@ impl ScoredRun {
     pub(crate) fn read(path: &Path, metric: &str, penalty: Option<f64>) -> Result<Self> {
         let file = if path.is_dir() { path.join("summary.json") } else { path.to_owned() };
         let remedy = "give a finished run folder or a file that `duomo evaluate --json` wrote";
+        let fault = |problem: &str| Fault::Data(format!("{problem}; {remedy}"));
         let text = fs::read_to_string(&file)
-            .with_context(|| format!("cannot read {}; {remedy}", file.display()))?;
+            .map_err(|error| fault(&format!("cannot read {}: {error}", file.display())))?;
         let report: Value = serde_json::from_str(&text)
-            .map_err(|error| Fault::Data(format!("{}: {error}; {remedy}", file.display())))?;
+            .map_err(|error| fault(&format!("{}: {error}", file.display())))?;
         let schema = report["schema"].as_str().unwrap_or_default();
         if !["duomo.summary/1", "duomo.evaluate/1"].contains(&schema) {
             let found = if schema.is_empty() { "none" } else { schema };
-            let message = format!("{} has schema {found}; {remedy}", file.display());
-            return Err(Fault::Data(message).into());
+            return Err(fault(&format!("{} has schema {found}", file.display())).into());
         }
         let mut run = Self {
             name: name(path, &report),

@@ -47,13 +47,13 @@ impl ReportedRun {
                 folder.display()
             )));
         }
-        let text = |name: &str| {
-            let path = folder.join(name);
-            fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))
-        };
         let damaged = |name: &str, error: String| {
             let path = folder.join(name);
             fault(format!("{}: {error}; the run folder is damaged", path.display()))
+        };
+        let text = |name: &str| {
+            let path = folder.join(name);
+            fs::read_to_string(&path).map_err(|error| damaged(name, error.to_string()))
         };
         let experiment = toml::from_str(&text("experiment.toml")?)
             .map_err(|error| damaged("experiment.toml", error.to_string()))?;

@@ -3,12 +3,12 @@
 use std::cmp::Ordering;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Result, ensure};
 use duomo_data::{Preparation, read_image};
 use duomo_metrics::{Convention, Penalty};
 
 use crate::console;
-use crate::exit::Outcome;
+use crate::exit::{Fault, Outcome};
 use crate::pictures::{CaseView, Row, Volumes, png, reversed_axes, sheet, telling_slice};
 use crate::scores::{
     CaseScores, Classes, Compared, Extent, Failure, Indexed, Measure, Pair, Report, compare, csv,
@@ -196,7 +196,10 @@ fn image_of(images: &Path, case: &str) -> Result<PathBuf> {
     }
     let names = [".nii.gz", ".nii"].map(|extension| images.join(format!("{case}{extension}")));
     let found = names.into_iter().find(|path| path.is_file());
-    found.with_context(|| format!("{} holds no image named like {case}", images.display()))
+    found.ok_or_else(|| {
+        let text = format!("{} holds no image named like {case}", images.display());
+        Fault::Data(text + "; give --images the folder of the images that were segmented").into()
+    })
 }
 
 fn picture(case: &str, compared: &Compared, image: Option<&Path>) -> Result<(Row, Vec<String>)> {

@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use crate::batch::{Entry, FILE_NAME, Listing, Status, collect};
 use crate::console;
-use crate::exit::Outcome;
+use crate::exit::{Fault, Outcome};
 use crate::table::{Align, Table};
 
 /// Arguments of `duomo merge-manifests`.
@@ -36,7 +36,8 @@ pub(crate) struct Arguments {
 ///
 /// # Errors
 ///
-/// A manifest or list that cannot be read. What is missing, failed, done twice or damaged is no error:
+/// A manifest or list that cannot be read, or no entry at all where no inputs are given to miss one of.
+/// What is missing, failed, done twice or damaged is no error:
 /// it is listed, and the exit code is 4.
 pub(crate) fn run(arguments: &Arguments) -> Result<Outcome> {
     let mut listings = Vec::new();
@@ -49,6 +50,13 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Outcome> {
         let inputs = collect(&arguments.inputs, &arguments.list)?;
         Some(inputs.into_iter().map(|input| input.case).collect::<BTreeSet<_>>())
     };
+    if wanted.is_none() && listings.iter().all(|(_, listing)| listing.entries.is_empty()) {
+        let names = listings.iter().map(|(path, _)| path.display().to_string());
+        let names = names.collect::<Vec<_>>().join(", ");
+        let text =
+            format!("{names}: no entry of `duomo predict` is in there, so nothing is proved");
+        return Err(Fault::Data(text).into());
+    }
     let (coverage, merged) = compare(listings, wanted.as_ref());
     if let Some(path) = &arguments.out {
         write_merged(path, merged)?;
@@ -119,8 +127,11 @@ fn manifest_paths(given: &[PathBuf]) -> Result<Vec<PathBuf>> {
             paths.push(path.clone());
             continue;
         }
-        for entry in std::fs::read_dir(path)? {
-            let path = entry?.path();
+        let cannot =
+            |error| Fault::Data(format!("cannot list the folder {}: {error}", path.display()));
+        let before = paths.len();
+        for entry in std::fs::read_dir(path).map_err(cannot)? {
+            let path = entry.map_err(cannot)?.path();
             let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
             if name
                 .strip_prefix(stem)
@@ -128,6 +139,11 @@ fn manifest_paths(given: &[PathBuf]) -> Result<Vec<PathBuf>> {
             {
                 paths.push(path);
             }
+        }
+        if paths.len() == before {
+            let text = format!("{} holds no manifest ({stem}jsonl)", path.display());
+            let remedy = "; give the folder that `duomo predict --out` wrote to";
+            return Err(Fault::Data(text + remedy).into());
         }
     }
     paths.sort();
@@ -333,6 +349,26 @@ mod tests {
         let text = coverage.text();
         assert!(text.starts_with("4 of 6 cases are done\n"), "{text}");
         assert!(text.contains("b     failed        too short"), "{text}");
+    }
+
+    #[test]
+    fn nothing_is_proved_by_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let error = manifest_paths(&[folder.path().to_owned()]).unwrap_err();
+        assert!(error.to_string().contains("holds no manifest (manifest.jsonl)"), "{error}");
+        assert_eq!(crate::exit::code_of(&error), 3);
+
+        let empty = folder.path().join(FILE_NAME);
+        fs::write(&empty, "").unwrap();
+        let arguments = Arguments {
+            manifests: vec![empty],
+            inputs: vec![],
+            list: vec![],
+            out: None,
+            json: false,
+        };
+        let error = run(&arguments).unwrap_err();
+        assert!(error.to_string().ends_with("so nothing is proved"), "{error}");
     }
 
     #[test]

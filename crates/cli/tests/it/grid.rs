@@ -27,12 +27,12 @@ preparation = { crop = 32, spacing_mm = 4.0 }
 ";
 
 /// Scans, a grid and its schedule in a folder of their own.
-struct Fixture {
+pub(crate) struct Fixture {
     folder: TempDir,
 }
 
 impl Fixture {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let fixture = Self { folder: tempfile::tempdir().expect("a folder can be made") };
         let schedule = fixture.path("tiny.toml");
         fs::write(&schedule, SCHEDULE).expect("the folder is writable");
@@ -45,18 +45,18 @@ impl Fixture {
         fixture
     }
 
-    fn path(&self, name: &str) -> String {
+    pub(crate) fn path(&self, name: &str) -> String {
         self.folder.path().join(name).to_str().expect("UTF-8").to_owned()
     }
 
-    fn arguments(&self, verb: &str, runs: &str, extra: &[&str]) -> Vec<String> {
+    pub(crate) fn arguments(&self, verb: &str, runs: &str, extra: &[&str]) -> Vec<String> {
         let [grid, data, runs] =
             [self.path("grid.toml"), format!("mscmr={}", self.path("scans")), self.path(runs)];
         let words = ["grid", verb, "--grid", &grid, "--data", &data, "--runs", &runs];
         words.iter().chain(extra).map(|&word| word.to_owned()).collect()
     }
 
-    fn grid(&self, verb: &str, runs: &str, extra: &[&str]) -> Output {
+    pub(crate) fn grid(&self, verb: &str, runs: &str, extra: &[&str]) -> Output {
         let arguments = self.arguments(verb, runs, extra);
         duomo(&arguments.iter().map(String::as_str).collect::<Vec<_>>())
     }
@@ -72,7 +72,7 @@ impl Fixture {
         self.cells(runs).iter().map(text).collect()
     }
 
-    fn folder_of(&self, runs: &str, index: usize) -> PathBuf {
+    pub(crate) fn folder_of(&self, runs: &str, index: usize) -> PathBuf {
         PathBuf::from(self.cells(runs)[index]["folder"].as_str().expect("a folder"))
     }
 }

@@ -11,6 +11,9 @@ mod report;
 mod run;
 #[cfg(unix)]
 mod signals;
+mod streams;
+#[cfg(unix)]
+mod unwritable;
 mod usage;
 
 use std::path::PathBuf;

@@ -14,12 +14,12 @@ use crate::run::train;
 use crate::{code, duomo, json, stderr, stdout};
 
 /// A model of LGE and bSSFP that has learnt next to nothing, and some scans.
-struct Clinic {
+pub(crate) struct Clinic {
     folder: TempDir,
 }
 
 impl Clinic {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let clinic = Self { folder };
         let path = clinic.text("phantom");
@@ -31,17 +31,17 @@ impl Clinic {
         clinic
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
-    fn text(&self, name: &str) -> String {
+    pub(crate) fn text(&self, name: &str) -> String {
         self.path(name).to_str().expect("UTF-8").to_owned()
     }
 
     /// `count` scans of 3 slices of 40×36 pixels, `scan00` and on, in a folder of their own; every
     /// fourth, from `scan03` on, is cut short.
-    fn scans(&self, count: usize) -> String {
+    pub(crate) fn scans(&self, count: usize) -> String {
         let folder = self.path("scans");
         fs::create_dir_all(&folder).expect("a folder for the scans");
         for number in 0..count {
@@ -59,18 +59,18 @@ impl Clinic {
     }
 
     /// The arguments that every prediction has.
-    fn arguments(&self, out: &str) -> Vec<String> {
+    pub(crate) fn arguments(&self, out: &str) -> Vec<String> {
         let (model, out) = (self.text("run/model.safetensors"), self.text(out));
         ["predict", "--model", &model, "--modality", "LGE", "--out", &out].map(str::to_owned).into()
     }
 
-    fn predict(&self, out: &str, extra: &[&str]) -> Output {
+    pub(crate) fn predict(&self, out: &str, extra: &[&str]) -> Output {
         let arguments = self.arguments(out);
         duomo(&[&arguments.iter().map(String::as_str).collect::<Vec<_>>()[..], extra].concat())
     }
 
     /// The label maps of a folder of predictions, by name.
-    fn label_maps(&self, out: &str) -> Vec<(String, Vec<u8>)> {
+    pub(crate) fn label_maps(&self, out: &str) -> Vec<(String, Vec<u8>)> {
         let entries = fs::read_dir(self.path(out)).expect("a folder of predictions");
         let mut files: Vec<_> = entries
             .map(|entry| entry.expect("an entry").path())
@@ -84,13 +84,13 @@ impl Clinic {
         files
     }
 
-    fn manifest(&self, out: &str) -> Vec<Value> {
+    pub(crate) fn manifest(&self, out: &str) -> Vec<Value> {
         let text = fs::read_to_string(self.path(out).join("manifest.jsonl")).unwrap_or_default();
         text.lines().map(|line| serde_json::from_str(line).expect("a whole line")).collect()
     }
 }
 
-fn statuses(output: &Output) -> Vec<String> {
+pub(crate) fn statuses(output: &Output) -> Vec<String> {
     let entries = json(output);
     let entries = entries.as_array().expect("an array").iter();
     entries.map(|entry| entry["status"].as_str().expect("a status").to_owned()).collect()
@@ -277,7 +277,7 @@ fn a_signal_ends_a_batch_between_two_cases() {
 }
 
 impl Clinic {
-    fn manifest_lines(&self, out: &str) -> usize {
+    pub(crate) fn manifest_lines(&self, out: &str) -> usize {
         let text = fs::read_to_string(self.path(out).join("manifest.jsonl")).unwrap_or_default();
         text.lines().count()
     }

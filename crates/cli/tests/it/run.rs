@@ -7,7 +7,7 @@ use std::process::Output;
 use crate::{code, duomo, json, stderr};
 
 /// Two steps of a network that is too small to learn; every other part is real.
-const TINY: [&str; 12] = [
+pub(crate) const TINY: [&str; 12] = [
     "--set",
     "schedule.steps=2",
     "--set",

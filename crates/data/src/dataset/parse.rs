@@ -29,10 +29,10 @@ impl Dataset {
             return Self::parse(text, &format!("datasets/{name}.toml"));
         }
         let path = Path::new(name_or_path);
-        if path.is_dir() {
+        if path.is_dir() && path.join("dataset.json").exists() {
             return Self::from_nnunet(path);
         }
-        if !path.exists() {
+        if path.is_dir() || !path.exists() {
             let known = BUILT_IN.map(|(name, _)| name).join("`, `");
             return Err(Error::UnknownDataset { given: name_or_path.to_owned(), known });
         }

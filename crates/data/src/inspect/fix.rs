@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 
 use super::{Finding, FindingKind, Inspection};
 use crate::{
-    Error, Geometry, Image, read_image, read_labels, write_image, write_image_i16, write_labels,
+    Error, Geometry, Image, make_folder, read_image, read_labels, write_image, write_image_i16,
+    write_labels,
 };
 
 /// A corrected copy of a file.
@@ -84,8 +85,7 @@ fn copy_of(from: &Path, root: &Path, out: &Path) -> PathBuf {
 
 fn carry_out(plan: &Plan<'_>) -> Result<FixedHeader, Error> {
     if let Some(folder) = plan.to.parent() {
-        std::fs::create_dir_all(folder)
-            .map_err(|reason| Error::Write { path: folder.to_owned(), reason })?;
+        make_folder(folder)?;
     }
     let has = |kind| plan.findings.iter().any(|finding| finding.kind == kind);
     if plan.from == plan.image {

@@ -56,6 +56,7 @@ pub struct PreparedCase {
 ///
 /// - [`Error::Read`] and [`Error::Nifti`] as in [`read_image`]
 /// - [`Error::ShapeMismatch`] and [`Error::GeometryMismatch`] if image and labels are on two grids
+/// - [`Error::TooManyPixels`] if the header's spacing makes a slice or the volume larger than any scan
 /// - [`Error::UnknownLabels`] if label values have no class
 /// - [`Error::InvalidOption`] if a value of `preparation` cannot be
 pub fn prepare(
@@ -108,6 +109,7 @@ pub fn prepare_volume(
     let mut warnings = image.warnings.clone();
     let orientation = Orientation::new(&image.geometry.affine, preparation.plane);
     let axes = in_plane_axes(&image.geometry, &orientation, preparation.spacing_mm);
+    check_size((image, &case.image), &orientation, axes, preparation.crop)?;
     let labels = match labels {
         None => None,
         Some((labels, label_map)) => {
@@ -193,6 +195,34 @@ pub(crate) fn square_spacing(geometry: &Geometry, preparation: &Preparation) -> 
     let orientation = Orientation::new(&geometry.affine, preparation.plane);
     let [_, row_mm, column_mm] = orientation.turned(geometry.spacing_mm);
     preparation.spacing_mm.map_or([row_mm, column_mm], |target| [target; 2])
+}
+
+/// Pixels of a slice along an axis, more than any scanner's; a network's maps of such a slice take some gigabytes.
+const MAX_SIDE: usize = 4096;
+
+/// Pixels of a volume's squares: 4 GiB.
+const MAX_PIXELS: usize = 1 << 30;
+
+/// Refuses what a wrong spacing makes of a small file before memory is asked for.
+fn check_size(
+    (image, path): (&Image, &Path),
+    orientation: &Orientation,
+    axes: [Axis; 2],
+    crop: usize,
+) -> Result<(), Error> {
+    let [slices, ..] = orientation.turned(image.geometry.shape);
+    let [rows, columns] = axes.map(|axis| axis.size);
+    let pixels = |side: usize| side.saturating_mul(side).saturating_mul(slices);
+    let side = rows.max(columns).max(crop);
+    if side > MAX_SIDE || pixels(side) > MAX_PIXELS {
+        let [_, row_mm, column_mm] = orientation.turned(image.geometry.spacing_mm);
+        return Err(Error::TooManyPixels {
+            path: path.to_owned(),
+            shape: [slices, rows, columns],
+            spacing_mm: [row_mm, column_mm],
+        });
+    }
+    Ok(())
 }
 
 fn check_geometry(

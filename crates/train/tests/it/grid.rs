@@ -205,7 +205,9 @@ fn a_damaged_checkpoint_is_bad_data_with_a_remedy() {
     let cell = fixture.cells("runs").unwrap().remove(0);
     let killed = catch_unwind(AssertUnwindSafe(|| train(&request(&cell), &mut kill_at(3))));
     assert!(killed.is_err());
-    fs::write(cell.folder.join("checkpoints/last.safetensors"), "torn").unwrap();
+    for name in ["last", "best"] {
+        fs::write(cell.folder.join(format!("checkpoints/{name}.safetensors")), "torn").unwrap();
+    }
 
     let ended = run_cells(&[cell], 1, &Begun::default()).unwrap();
 

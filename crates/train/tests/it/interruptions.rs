@@ -158,7 +158,7 @@ fn a_run_without_a_readable_checkpoint_is_not_begun_afresh() {
     let [_, run] = twins("joint", &data, &out);
     let killed = catch_unwind(AssertUnwindSafe(|| train(&run, &mut kill_at(5))));
     assert!(killed.is_err());
-    for name in ["last", "previous"] {
+    for name in ["last", "previous", "best"] {
         damage(&run.out.join(format!("checkpoints/{name}.safetensors")), false);
     }
     let before = fs::read(run.out.join("metrics.jsonl")).unwrap();
@@ -168,6 +168,90 @@ fn a_run_without_a_readable_checkpoint_is_not_begun_afresh() {
     assert!(error.downcast_ref::<BadData>().is_some(), "{error:#}");
     assert!(error.to_string().contains("to begin its run afresh"), "{error:#}");
     assert_eq!(fs::read(run.out.join("metrics.jsonl")).unwrap(), before);
+}
+
+#[test]
+fn the_best_weights_are_gone_on_from_when_both_newer_checkpoints_are_damaged() {
+    let data = phantom(&[Modality::Lge, Modality::Bssfp]);
+    let out = tempfile::tempdir().unwrap();
+    let runs = twins("csa", &data, &out);
+    train(&runs[0], &mut Silent).unwrap();
+    let killed = catch_unwind(AssertUnwindSafe(|| train(&runs[1], &mut kill_at(5))));
+    assert!(killed.is_err());
+    for name in ["last", "previous"] {
+        damage(&runs[1].out.join(format!("checkpoints/{name}.safetensors")), false);
+    }
+
+    let mut observer = AtStep::new(|_| {});
+    train(&runs[1], &mut observer).unwrap();
+
+    assert_eq!(observer.warnings.len(), 2, "{:?}", observer.warnings);
+    assert_equal_runs(&runs, "csa");
+}
+
+#[test]
+fn a_checkpoint_of_another_experiment_or_of_other_data_is_not_gone_on_from() {
+    let data = phantom(&[Modality::Lge, Modality::Bssfp]);
+    let out = tempfile::tempdir().unwrap();
+    let [run, mut other] = twins("joint", &data, &out);
+    other.experiment.seed += 1;
+    for request in [&run, &other] {
+        let killed = catch_unwind(AssertUnwindSafe(|| train(request, &mut kill_at(3))));
+        assert!(killed.is_err());
+    }
+    let checkpoints = |request: &TrainRequest| {
+        ["last", "best"].map(|name| request.out.join(format!("checkpoints/{name}.safetensors")))
+    };
+    let own = checkpoints(&run).map(|path| fs::read(path).unwrap());
+
+    for (from, to) in checkpoints(&other).iter().zip(checkpoints(&run)) {
+        fs::copy(from, to).unwrap();
+    }
+    let foreign = train(&run, &mut Silent).unwrap_err();
+    for (bytes, to) in own.iter().zip(checkpoints(&run)) {
+        fs::write(to, bytes).unwrap();
+    }
+    let image = data.path().join("c0t2lge/patient1_LGE.nii.gz");
+    fs::copy(data.path().join("c0t2lge/patient2_LGE.nii.gz"), &image).unwrap();
+    fs::copy(
+        data.path().join("lgegt/patient2_LGE_manual.nii.gz"),
+        data.path().join("lgegt/patient1_LGE_manual.nii.gz"),
+    )
+    .unwrap();
+    let edited = train(&run, &mut Silent).unwrap_err();
+
+    for (error, words) in [(foreign, "another experiment"), (edited, "the data have changed")] {
+        assert!(error.downcast_ref::<BadData>().is_some(), "{error:#}");
+        assert!(error.to_string().contains(words), "{error:#}");
+    }
+}
+
+#[test]
+fn a_folder_of_another_experiment_names_the_keys_that_differ() {
+    let data = phantom(&[Modality::Lge, Modality::Bssfp]);
+    let out = tempfile::tempdir().unwrap();
+    let [run, mut other] = twins("joint", &data, &out);
+    train(&run, &mut Impatient::default()).unwrap_err();
+    other.out.clone_from(&run.out);
+    other.experiment.seed = 4;
+    other.experiment.schedule.steps = 9;
+
+    let error = train(&other, &mut Silent).unwrap_err().to_string();
+    let path = run.out.join("experiment.toml");
+    let text = fs::read(&path).unwrap();
+    fs::write(&path, &text[..text.len() / 2 - 7]).unwrap();
+    let damaged = train(&run, &mut Silent).unwrap_err().to_string();
+    fs::write(&path, [0xff, 0xfe]).unwrap();
+    let unreadable = format!("{:#}", train(&run, &mut Silent).unwrap_err());
+
+    let expected =
+        "schedule.steps is 6 there, 9 here; seed is 11 there, 4 here); give another --out";
+    assert!(error.contains(expected), "{error}");
+    assert!(damaged.contains("experiment.toml"), "{damaged}");
+    assert!(
+        unreadable.contains("cannot tell whose run") && unreadable.contains("UTF-8"),
+        "{unreadable}"
+    );
 }
 
 /// Ends the process at the first test case if asked to, and keeps the warnings.
@@ -263,6 +347,34 @@ fn a_second_process_in_the_folder_is_refused() {
 }
 
 #[test]
+fn a_folder_that_can_no_longer_be_written_to_ends_the_run_and_keeps_its_checkpoints() {
+    let data = phantom(&[Modality::Lge, Modality::Bssfp]);
+    let out = tempfile::tempdir().unwrap();
+    let runs = twins("joint", &data, &out);
+    train(&runs[0], &mut Silent).unwrap();
+    let [folder, kept] = ["checkpoints", "kept"].map(|name| runs[1].out.join(name));
+    let mut observer = AtStep::new(|step| {
+        if step == 3 {
+            // What is no folder refuses everybody, root too.
+            fs::rename(&folder, &kept).unwrap();
+            fs::write(&folder, "").unwrap();
+        }
+    });
+
+    let error = format!("{:#}", train(&runs[1], &mut observer).unwrap_err());
+    fs::remove_file(&folder).unwrap();
+    fs::rename(&kept, &folder).unwrap();
+    let names: Vec<_> =
+        fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    train(&runs[1], &mut Silent).unwrap();
+
+    assert!(error.starts_with("the checkpoint of step 4 is lost: cannot write"), "{error}");
+    assert!(error.ends_with("a file is where a folder should be"), "{error}");
+    assert_eq!(names.len(), 2, "best and last of step 2, nothing else: {names:?}");
+    assert_equal_runs(&runs, "joint");
+}
+
+#[test]
 fn a_folder_that_disappears_ends_the_run_with_a_sentence() {
     let data = phantom(&[Modality::Lge, Modality::Bssfp]);
     let out = tempfile::tempdir().unwrap();
@@ -275,7 +387,8 @@ fn a_folder_that_disappears_ends_the_run_with_a_sentence() {
 
     let error = train(&run, &mut observer).unwrap_err();
 
-    let expected = format!("cannot append to {}", run.out.join("metrics.jsonl").display());
+    let expected = format!("cannot write {}: ", run.out.join("metrics.jsonl").display());
     assert!(format!("{error:#}").contains(&expected), "{error:#}");
+    assert!(format!("{error:#}").ends_with("was removed in the meantime"), "{error:#}");
     assert!(!run.out.exists(), "nothing is left behind");
 }

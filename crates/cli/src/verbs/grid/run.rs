@@ -1,5 +1,7 @@
 //! `duomo grid run`: the runs that are missing or unfinished, some at a time.
 
+use std::collections::BTreeMap;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, anyhow};
@@ -7,6 +9,7 @@ use duomo_train::{
     Cell, CellStatus, Estimate, EstimateSource, Interrupted, Summary, estimate, run_cells,
     threads_per_job,
 };
+use serde::Serialize;
 
 use super::board::Board;
 use super::{GridArguments, statuses};
@@ -26,6 +29,38 @@ pub(super) struct Arguments {
     /// Do the run with this index only, as `duomo grid list` counts them.
     #[arg(long, value_name = "N")]
     index: Option<usize>,
+    /// Print JSON: how each run ended, and its scores.
+    #[arg(long)]
+    json: bool,
+}
+
+/// What `duomo grid run --json` prints.
+#[derive(Serialize)]
+struct Report<'a> {
+    schema: &'static str,
+    runs: &'a Path,
+    cells: Vec<EndedCell<'a>>,
+}
+
+#[derive(Serialize)]
+struct EndedCell<'a> {
+    index: usize,
+    name: &'a str,
+    folder: &'a Path,
+    /// `done` or `failed`.
+    status: &'static str,
+    /// Why it failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<&'a str>,
+    /// Scores by modality.
+    modalities: Vec<EndedModality>,
+}
+
+#[derive(Serialize)]
+struct EndedModality {
+    name: String,
+    patients: usize,
+    mean_dice: Option<f64>,
 }
 
 /// Does the runs and prints their scores.
@@ -63,11 +98,15 @@ pub(super) fn run(arguments: &Arguments) -> Result<Outcome> {
         return Err(results.swap_remove(at).expect_err("it was interrupted"));
     }
     let failed = failures(&open, results)?;
-    let done: Vec<&Cell> = cells.iter().filter(|cell| !failed.contains(&cell.index)).collect();
-    console::print(&scores(&done)?.aligned())?;
+    let report = report(&cells, &failed, &arguments.grid.runs)?;
+    if arguments.json {
+        console::print_json(&report, "-")?;
+    } else {
+        console::print(&scores(&report).aligned())?;
+    }
     console::note(&format!(
         "{} of {} runs are done, in {}; they lie in {}",
-        done.len(),
+        cells.len() - failed.len(),
         cells.len(),
         clock(start.elapsed()),
         arguments.grid.runs.display()
@@ -114,14 +153,14 @@ fn estimate_text(estimate: &Estimate, runs: usize, jobs: usize) -> String {
     )
 }
 
-/// Indices of the runs that failed; an error if nothing else came of it.
-fn failures(open: &[Cell], results: Vec<Result<Summary>>) -> Result<Vec<usize>> {
-    let mut failed = Vec::new();
+/// Indices of the runs that failed, with the reason; an error if nothing else came of it.
+fn failures(open: &[Cell], results: Vec<Result<Summary>>) -> Result<BTreeMap<usize, String>> {
+    let mut failed = BTreeMap::new();
     let mut first = None;
     let count = results.len();
     for (cell, result) in open.iter().zip(results) {
         if let Err(error) = result {
-            failed.push(cell.index);
+            failed.insert(cell.index, format!("{error:#}"));
             first.get_or_insert(error);
         }
     }
@@ -135,32 +174,56 @@ fn failures(open: &[Cell], results: Vec<Result<Summary>>) -> Result<Vec<usize>> 
     }
 }
 
-/// Mean foreground Dice of each run and modality.
-fn scores(cells: &[&Cell]) -> Result<Table> {
+/// How each run ended, with the scores of those that are done.
+fn report<'a>(
+    cells: &'a [Cell],
+    failed: &'a BTreeMap<usize, String>,
+    runs: &'a Path,
+) -> Result<Report<'a>> {
+    let cells = cells.iter().map(|cell| {
+        let error = failed.get(&cell.index).map(String::as_str);
+        let modalities = if error.is_some() { Vec::new() } else { cell.summary()?.modalities };
+        let modalities = modalities.into_iter().map(|modality| EndedModality {
+            name: modality.name,
+            patients: modality.cases,
+            mean_dice: modality.mean_dice,
+        });
+        Ok(EndedCell {
+            index: cell.index,
+            name: &cell.name,
+            folder: &cell.folder,
+            status: if error.is_some() { "failed" } else { "done" },
+            error,
+            modalities: modalities.collect(),
+        })
+    });
+    Ok(Report { schema: "duomo.grid-run/1", runs, cells: cells.collect::<Result<_>>()? })
+}
+
+/// Mean foreground Dice of each run that is done, by modality.
+fn scores(report: &Report<'_>) -> Table {
     let mut table = Table::new(&[
         ("run", Align::Left),
         ("modality", Align::Left),
         ("patients", Align::Right),
         ("mean Dice", Align::Right),
     ]);
-    for cell in cells {
-        let mut name = cell.name.clone();
-        for modality in cell.summary()?.modalities {
+    for cell in &report.cells {
+        let mut name = cell.name.to_owned();
+        for modality in &cell.modalities {
             table.push([
                 std::mem::take(&mut name),
-                modality.name,
-                modality.cases.to_string(),
+                modality.name.clone(),
+                modality.patients.to_string(),
                 number(modality.mean_dice, 3),
             ]);
         }
     }
-    Ok(table)
+    table
 }
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use super::*;
 
     #[test]

@@ -5,6 +5,7 @@ use std::path::{Path, absolute};
 
 use anyhow::{Context as _, Result};
 use duomo_train::absolute_name;
+use serde_json::json;
 
 use super::GridArguments;
 use crate::console;
@@ -24,6 +25,9 @@ pub(super) struct Arguments {
     /// Longest time of a job, as sbatch takes it; a job that is cut short goes on when it is requeued.
     #[arg(long, value_name = "TIME", default_value = "24:00:00")]
     time: String,
+    /// Print JSON: the script and how many jobs it has.
+    #[arg(long)]
+    json: bool,
 }
 
 /// Prints the script.
@@ -33,7 +37,13 @@ pub(super) struct Arguments {
 /// A grid or data that cannot be used, or a program that does not know its own path.
 pub(super) fn run(arguments: &Arguments) -> Result<Outcome> {
     let cells = arguments.grid.cells()?;
-    console::print(&script(arguments, cells.len())?)?;
+    let script = script(arguments, cells.len())?;
+    if arguments.json {
+        let array = json!({"schema": "duomo.grid-slurm/1", "jobs": cells.len(), "script": script});
+        console::print_json(&array, "-")?;
+    } else {
+        console::print(&script)?;
+    }
     Ok(Outcome::Done)
 }
 

@@ -8,7 +8,8 @@ use std::time::Instant;
 
 use anyhow::{Context as _, Result, anyhow};
 use duomo_data::{
-    Case, Image, PreparedCase, read_image, write_image, write_labels, write_unit_interval,
+    Case, Image, PreparedCase, make_folder, read_image, write_image, write_labels,
+    write_unit_interval,
 };
 use duomo_train::{
     Ensemble, Segmenter as _, heart_figures, segment_automatically, segment_with_probabilities,
@@ -239,8 +240,7 @@ impl Work {
     fn place(&self, file: &Path) -> Result<PathBuf> {
         let path = self.outputs.folder.join(file);
         if let Some(folder) = path.parent().filter(|_| file.components().count() > 1) {
-            fs::create_dir_all(folder)
-                .with_context(|| format!("cannot make folder {}", folder.display()))?;
+            make_folder(folder)?;
         }
         Ok(path)
     }
@@ -274,12 +274,18 @@ fn guarded<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
     })
 }
 
-/// Whether the disk or the folder is to blame, not the data.
+/// Whether the disk or the folder is to blame, not the case.
 fn cannot_write(error: &anyhow::Error) -> bool {
-    error.chain().any(|cause| {
-        let of_data = cause.downcast_ref::<duomo_data::Error>();
-        cause.is::<io::Error>() || matches!(of_data, Some(duomo_data::Error::Write { .. }))
+    error.chain().any(|cause| match cause.downcast_ref() {
+        Some(duomo_data::Error::Write { reason, .. }) => !concerns_one_name(reason),
+        _ => cause.is::<io::Error>(),
     })
+}
+
+/// Whether another name may be written to all the same.
+fn concerns_one_name(reason: &io::Error) -> bool {
+    use io::ErrorKind::{FileTooLarge, InvalidFilename, IsADirectory};
+    matches!(reason.kind(), FileTooLarge | InvalidFilename | IsADirectory)
 }
 
 fn record(path: &Path) -> Result<FileRecord> {
@@ -288,7 +294,8 @@ fn record(path: &Path) -> Result<FileRecord> {
 
 fn remove(path: &Path) -> Result<()> {
     match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+        // A folder in its place passes for nothing.
+        Err(error) if error.kind() != io::ErrorKind::NotFound && !path.is_dir() => {
             Err(error).with_context(|| format!("cannot remove {}", path.display()))
         }
         _ => Ok(()),
@@ -323,9 +330,14 @@ mod tests {
             let item = Item::Open(Box::new(Entry::begin("a", path, path, &recipe)), ());
             item.then(|_, ()| -> Result<()> { Err(error.into()) })
         };
-        let reason = || io::Error::from(io::ErrorKind::StorageFull);
+        let write = |reason: io::ErrorKind| {
+            failing(duomo_data::Error::Write { path: path.into(), reason: reason.into() })
+        };
 
-        assert!(failing(duomo_data::Error::Write { path: path.into(), reason: reason() }).is_err());
-        assert!(failing(duomo_data::Error::Read { path: path.into(), reason: reason() }).is_ok());
+        assert!(write(io::ErrorKind::StorageFull).is_err());
+        assert!(write(io::ErrorKind::ReadOnlyFilesystem).is_err());
+        assert!(write(io::ErrorKind::IsADirectory).is_ok(), "only this name is taken");
+        let reason = io::Error::from(io::ErrorKind::StorageFull);
+        assert!(failing(duomo_data::Error::Read { path: path.into(), reason }).is_ok());
     }
 }

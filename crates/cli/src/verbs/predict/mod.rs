@@ -14,6 +14,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
+use duomo_data::make_folder;
 use duomo_train::{CommonRules, Ensemble, Mirroring, Model, PostProcessing, Segmenter as _};
 
 use super::device;
@@ -212,7 +213,7 @@ fn work(arguments: &Arguments) -> Result<Work> {
 
 /// Makes the folder, which must hold no image: a label map could take an image's name.
 fn prepare_folder(out: &Path, inputs: &[Input]) -> Result<()> {
-    fs::create_dir_all(out).with_context(|| format!("cannot make folder {}", out.display()))?;
+    make_folder(out)?;
     let folder =
         out.canonicalize().with_context(|| format!("cannot find folder {}", out.display()))?;
     let mut seen = BTreeMap::<PathBuf, bool>::new();
@@ -249,6 +250,7 @@ fn jobs(
     let mut taken = BTreeMap::<PathBuf, String>::new();
     let mut jobs = Vec::new();
     for Input { case, path } in inputs {
+        work.outputs.naming.check(&case)?;
         let output = work.outputs.naming.label_map(&case);
         if let Some(other) = taken.insert(output.clone(), case.clone()) {
             return Err(Fault::Usage(format!(

@@ -12,6 +12,7 @@ use serde_json::json;
 
 use crate::batch::Recipe;
 use crate::console;
+use crate::exit::Fault;
 
 /// How files are named.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,6 +24,21 @@ pub(super) enum Naming {
 }
 
 impl Naming {
+    /// Whether a case can be named so.
+    ///
+    /// # Errors
+    ///
+    /// A name of which nothing would be left.
+    pub(super) fn check(self, case: &str) -> Result<()> {
+        if self == Self::Bids && Entities::of(case).text == "sub-" {
+            let text =
+                format!("no BIDS subject can be made of `{case}`: it has no letter from A to Z");
+            let remedy = " and no digit; rename the image, or leave --bids out";
+            return Err(Fault::Usage(text + remedy).into());
+        }
+        Ok(())
+    }
+
     /// The label map of a case, below the folder of predictions.
     pub(super) fn label_map(self, case: &str) -> PathBuf {
         match self {
@@ -41,6 +57,7 @@ impl Naming {
             Self::Plain => format!("probabilities/{case}_{class}-{name}.nii.gz").into(),
             Self::Bids => {
                 let entities = Entities::of(case);
+                let name = if name.is_empty() { class.to_string() } else { name };
                 let file = format!("{}_label-{name}_probseg.nii.gz", entities.text);
                 entities.folder().join(file)
             }
@@ -135,6 +152,17 @@ mod tests {
             Naming::Bids.probabilities("sub-01_cine", 1, "left LV"),
             Path::new("sub-01/anat/sub-01_label-leftLV_probseg.nii.gz")
         );
+    }
+
+    #[test]
+    fn a_name_of_which_bids_leaves_nothing_is_refused() {
+        let error = Naming::Bids.check("üñï").unwrap_err();
+
+        assert!(error.to_string().contains("`üñï`"), "{error}");
+        assert_eq!(crate::exit::code_of(&error), 2);
+        assert!(Naming::Bids.check("ü1").is_ok() && Naming::Plain.check("üñï").is_ok());
+        let file = Naming::Bids.probabilities("sub-1", 2, "心");
+        assert_eq!(file, Path::new("sub-1/anat/sub-1_label-2_probseg.nii.gz"));
     }
 
     #[test]

@@ -103,7 +103,7 @@ impl Tally {
             text.push('\n');
             text.push_str(&table.aligned());
         }
-        Ok(console::print(&text)?)
+        console::print(&text)
     }
 }
 

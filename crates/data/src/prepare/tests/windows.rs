@@ -16,6 +16,26 @@ fn starts_of(image: &Image, inside: &[(usize, usize)], crop: usize) -> ([i64; 2]
 }
 
 #[test]
+fn what_a_wrong_spacing_makes_too_large_is_refused_before_memory_is_asked_for() {
+    let refused = |image: &Image, preparation: &Preparation| {
+        prepare_volume(&case(), image, None, preparation, CropCentre::Image).unwrap_err()
+    };
+    let metres = slice([20, 30], 1e6, |_, _| 0.0);
+    let resampled = Preparation { spacing_mm: Some(4.0), ..preparation(Plane::Stored, 8) };
+    let long = slice([1, 4097], 1.0, |_, _| 0.0);
+
+    let text = refused(&metres, &resampled).to_string();
+    let expected = "p1.nii: at 1000000 × 1000000 mm a pixel, as its header says, its 1 slices would \
+                    have 5000000 × 7500000 pixels each; ";
+    assert!(text.starts_with(expected), "{text}");
+    let native = refused(&long, &preparation(Plane::Stored, 8));
+    assert!(matches!(native, Error::TooManyPixels { shape: [1, 1, 4097], .. }), "{native}");
+    // Unbelievable, and yet no larger than others.
+    let same = Preparation { spacing_mm: Some(1e6), ..resampled };
+    prepare_volume(&case(), &metres, None, &same, CropCentre::Image).unwrap();
+}
+
+#[test]
 fn the_square_is_centred_on_the_annotated_box() {
     let image = slice([20, 30], 1.0, |_, _| 0.0);
 

@@ -14,6 +14,7 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use duomo_train::{Cell, CellStatus, Paper, Summary};
+use serde_json::json;
 
 use super::{GridArguments, statuses};
 use crate::console;
@@ -30,6 +31,9 @@ pub(super) struct Arguments {
     /// Numbers to stand beside ours: chen2020, or a .toml file like experiments/paper/chen2020.toml.
     #[arg(long, value_name = "NAME|FILE", default_value = "chen2020")]
     paper: String,
+    /// Print JSON: where tables and figures lie, and which runs are in them.
+    #[arg(long)]
+    json: bool,
 }
 
 /// A finished run.
@@ -86,8 +90,24 @@ pub(super) fn run(arguments: &Arguments) -> Result<Outcome> {
         significance::write(out, dataset, (reference, &methods), &finished, &mut report)?;
         pictures::write(out, dataset, (reference, &methods, is_ablation), &finished, &mut report)?;
     }
-    console::write_file(&out.join("tables.md"), report.as_bytes())?;
-    console::print(&report)?;
+    let page = out.join("tables.md");
+    console::write_file(&page, report.as_bytes())?;
+    if arguments.json {
+        let names = |cells: &[&Cell]| -> Vec<String> {
+            cells.iter().map(|cell| cell.name.clone()).collect()
+        };
+        let done: Vec<&Cell> = finished.iter().map(|run| run.cell).collect();
+        let written = json!({
+            "schema": "duomo.grid-tables/1",
+            "out": out,
+            "report": page,
+            "done": names(&done),
+            "missing": names(&missing),
+        });
+        console::print_json(&written, "-")?;
+    } else {
+        console::print(&report)?;
+    }
     console::note(&format!("tables and figures lie in {}", out.display()));
     Ok(if missing.is_empty() { Outcome::Done } else { Outcome::SomeFailed })
 }
