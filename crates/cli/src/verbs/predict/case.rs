@@ -223,8 +223,9 @@ impl Work {
     ) -> Result<()> {
         let (_, probabilities) = segment_with_probabilities(&self.model, prepared, self.modality)?;
         let labels = self.model.card().labels.iter().map(|label| &label.name[..]);
-        for (class, name) in std::iter::once("background").chain(labels).enumerate() {
-            let file = self.outputs.naming.probabilities(&entry.case, class, name);
+        let names: Vec<&str> = std::iter::once("background").chain(labels).collect();
+        for class in 0..names.len() {
+            let file = self.outputs.naming.probabilities(&entry.case, class, &names);
             let path = self.place(&file)?;
             let values = probabilities.of_class(class);
             match precision {

@@ -50,14 +50,16 @@ impl Naming {
         }
     }
 
-    /// The probabilities of one class, below the folder of predictions.
-    pub(super) fn probabilities(self, case: &str, class: usize, name: &str) -> PathBuf {
-        let name = letters_and_digits(name);
+    /// The probabilities of one of the classes, below the folder of predictions.
+    pub(super) fn probabilities(self, case: &str, class: usize, names: &[&str]) -> PathBuf {
+        let name = letters_and_digits(names[class]);
         match self {
             Self::Plain => format!("probabilities/{case}_{class}-{name}.nii.gz").into(),
             Self::Bids => {
                 let entities = Entities::of(case);
-                let name = if name.is_empty() { class.to_string() } else { name };
+                let alike = |other: &&&str| letters_and_digits(other).eq_ignore_ascii_case(&name);
+                let unique = !name.is_empty() && names.iter().filter(alike).count() == 1;
+                let name = if unique { name } else { format!("{name}{class}") };
                 let file = format!("{}_label-{name}_probseg.nii.gz", entities.text);
                 entities.folder().join(file)
             }
@@ -149,7 +151,7 @@ mod tests {
         assert_eq!(name("patient1_LGE"), "sub-patient1LGE/anat/sub-patient1LGE_dseg.nii.gz");
         assert_eq!(name("sub-_x"), "sub-subx/anat/sub-subx_dseg.nii.gz");
         assert_eq!(
-            Naming::Bids.probabilities("sub-01_cine", 1, "left LV"),
+            Naming::Bids.probabilities("sub-01_cine", 1, &["background", "left LV"]),
             Path::new("sub-01/anat/sub-01_label-leftLV_probseg.nii.gz")
         );
     }
@@ -161,15 +163,24 @@ mod tests {
         assert!(error.to_string().contains("`üñï`"), "{error}");
         assert_eq!(crate::exit::code_of(&error), 2);
         assert!(Naming::Bids.check("ü1").is_ok() && Naming::Plain.check("üñï").is_ok());
-        let file = Naming::Bids.probabilities("sub-1", 2, "心");
-        assert_eq!(file, Path::new("sub-1/anat/sub-1_label-2_probseg.nii.gz"));
+    }
+
+    #[test]
+    fn classes_whose_bids_names_are_alike_keep_files_of_their_own() {
+        let names = ["background", "LV-wall", "lv wall", "心", "RV"];
+        let file = |class| Naming::Bids.probabilities("sub-1", class, &names);
+
+        for (class, label) in [(1, "LVwall1"), (2, "lvwall2"), (3, "3"), (4, "RV")] {
+            let expected = format!("sub-1/anat/sub-1_label-{label}_probseg.nii.gz");
+            assert_eq!(file(class), Path::new(&expected));
+        }
     }
 
     #[test]
     fn plain_names_are_those_of_the_images() {
         assert_eq!(Naming::Plain.label_map("a.b"), Path::new("a.b.nii.gz"));
         assert_eq!(
-            Naming::Plain.probabilities("a", 2, "RV/x"),
+            Naming::Plain.probabilities("a", 2, &["", "", "RV/x"]),
             Path::new("probabilities/a_2-RVx.nii.gz")
         );
     }
