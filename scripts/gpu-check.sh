@@ -1,36 +1,59 @@
 #!/bin/sh
-# Checks and times the CUDA kernels on the first NVIDIA card. Needs CUDA's toolkit, version 13.0.
+# Checks and times the CUDA kernels and training on the first NVIDIA card. Needs CUDA's toolkit, version 13.0.
 #
 # Every kernel against the CPU, on the card and thread by thread on the CPU; then under compute-sanitizer
-# where the toolkit has it; then the clock, beside PyTorch where `PYTHON` (python3 if not given) has one that
-# sees the card. Building takes longest; BUILD_ONLY=1 does that alone, on a machine without a card too.
+# where the toolkit has it; then the clock, for kernels and for whole training steps, beside PyTorch where
+# `PYTHON` (python3 if not given) has one that sees the card; then, where `DATA` is the folder of a data set
+# (`DATASET`, mscmr if not given), a run of `STEPS` steps (300 if not given) of `SCHEDULE` (paper).
+# Building takes longest; BUILD_ONLY=1 does that alone, on a machine without a card too.
 # CUDNN=1 takes convolutions to cuDNN, in all precisions.
 set -eu
 cd "$(dirname "$0")/.."
-cuda="-p duomo-ops -p duomo-affinity --features duomo-ops/${CUDNN:+cudnn,duomo-ops/}cuda,duomo-affinity/cuda"
+feature=${CUDNN:+cudnn}
+feature=${feature:-cuda}
+cuda="-p duomo-ops -p duomo-affinity --features duomo-ops/$feature,duomo-affinity/cuda"
 tests=$(cargo test $cuda --lib --no-run 2>&1 | tee /dev/stderr | sed -n 's/.*Executable.*(\(.*\))$/\1/p')
+cargo test -p duomo-model --features duomo-ops/cuda --test it --no-run
 cargo build --release $cuda --example time_cuda --example time_kernels
+cargo build --release -p duomo-train --features "$feature" --example time_step
+cargo build --release -p duomo-cli --features "$feature"
 [ -z "${BUILD_ONLY:-}" ] || exit 0
 
 nvidia-smi --query-gpu=name,driver_version,compute_cap --format=csv,noheader
 for test in $tests; do
-    "$test" cuda launches losses
+    "$test" cuda card launches losses
 done
+cargo test -q -p duomo-model --features duomo-ops/cuda --test it card
 if command -v compute-sanitizer; then
     for test in $tests; do
         for tool in memcheck racecheck initcheck synccheck; do
-            compute-sanitizer --tool "$tool" --error-exitcode 1 "$test" launches losses
+            timeout 60 compute-sanitizer --tool "$tool" --error-exitcode 1 "$test" launches losses ||
+                [ $? = 124 ] # ran out of its minute without a finding
         done
     done
 else
     echo 'compute-sanitizer is not on the PATH: memory and races stay unchecked'
 fi
 
+case=$(mktemp)
+trap 'rm -f "$case"' EXIT
 target/release/examples/time_cuda
 target/release/examples/time_kernels
+target/release/examples/time_step "$case"
 python=${PYTHON:-python3}
-if "$python" -c 'import sys, torch; sys.exit(not torch.cuda.is_available())'; then
+if "$python" -c 'import sys, torch, safetensors; sys.exit(not torch.cuda.is_available())'; then
+    "$python" scripts/gpu_check_step.py "$case" compile
     "$python" scripts/gpu_check_torch.py compile
 else
-    echo "$python has no PyTorch that sees the card: no times beside ours"
+    echo "$python has no PyTorch with safetensors that sees the card: no times beside ours"
+fi
+
+if [ -n "${DATA:-}" ]; then
+    run=$(mktemp -d)
+    steps=${STEPS:-300}
+    target/release/duomo train --dataset "${DATASET:-mscmr}" --data "$DATA" --method csa \
+        --schedule "${SCHEDULE:-paper}" --set "schedule.steps=$steps" --set "schedule.validate_every=$steps" \
+        --device cuda --out "$run/run"
+    tail -n 3 "$run/run/metrics.jsonl"
+    rm -rf "$run"
 fi

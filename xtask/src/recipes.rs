@@ -21,9 +21,47 @@ pub(crate) struct TrainArgs {
     /// Name or file of the schedule; `quick` on phantom data and `paper` on real data by default.
     #[arg(long)]
     schedule: Option<String>,
+    #[command(flatten)]
+    device: DeviceArgs,
     /// Arguments passed on to `duomo train`, after `--`.
     #[arg(last = true)]
     extra: Vec<OsString>,
+}
+
+/// Where to compute, passed on to the program, which is built to do so.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub(crate) struct DeviceArgs {
+    /// Where to compute; for a card the program is built with CUDA, whose toolkit must be there.
+    #[arg(long, value_name = "cpu|cuda[:N]")]
+    device: Option<String>,
+    /// Arithmetic of convolutions on a card; tf32 and bf16 are built with cuDNN.
+    #[arg(long, value_name = "f32|tf32|bf16")]
+    precision: Option<String>,
+}
+
+impl DeviceArgs {
+    /// The program that can do so.
+    pub(crate) fn program<'a>(&self, root: &'a Path) -> Duomo<'a> {
+        let card = self.device.as_deref().is_some_and(|device| device.starts_with("cuda"));
+        let plain = self.precision.as_deref().is_none_or(|precision| precision == "f32");
+        let feature = card.then_some(if plain { "cuda" } else { "cudnn" });
+        Duomo { root, feature }
+    }
+
+    /// The arguments that say so.
+    pub(crate) fn arguments(&self) -> impl Iterator<Item = OsString> {
+        let given = [("--device", &self.device), ("--precision", &self.precision)];
+        let given = given.into_iter().filter_map(|(key, value)| Some([key, value.as_deref()?]));
+        given.flatten().map(OsString::from).collect::<Vec<_>>().into_iter()
+    }
+}
+
+/// The program, built from this tree.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Duomo<'a> {
+    root: &'a Path,
+    /// Beside the default ones.
+    feature: Option<&'static str>,
 }
 
 /// Trains on `data`, or on a phantom data set that is made once under `target/`.
@@ -37,22 +75,13 @@ pub(crate) fn train(
     data: Option<&Path>,
     args: &TrainArgs,
 ) -> Result<()> {
-    build(root)?;
+    let duomo = args.device.program(root);
+    duomo.build()?;
     let (folder, usual_schedule) = match data {
         Some(folder) => (absolute(folder)?, "paper"),
-        None => (phantom(root, dataset)?, "quick"),
+        None => (duomo.phantom(dataset)?, "quick"),
     };
-    duomo(root, &train_arguments(dataset, &folder, usual_schedule, args)?)
-}
-
-/// Builds the program.
-///
-/// # Errors
-///
-/// If it cannot be built; cargo has said why.
-pub(crate) fn build(root: &Path) -> Result<()> {
-    let build = ["build", "--release", "--package", "duomo-cli"];
-    check(Command::new("cargo").args(build).current_dir(root))
+    duomo.run(&train_arguments(dataset, &folder, usual_schedule, args)?)
 }
 
 /// The arguments of `duomo train`. Paths given by the user are made absolute, because the program
@@ -73,53 +102,72 @@ fn train_arguments(
             .map(OsString::from)
             .to_vec();
     arguments.extend(["--data".into(), data.into(), "--out".into(), out.into()]);
+    arguments.extend(args.device.arguments());
     arguments.extend(args.extra.iter().cloned());
     Ok(arguments)
 }
 
-/// Makes the phantom data set unless a finished one is there, and returns its folder.
-///
-/// # Errors
-///
-/// If the program fails, or a folder under `target/` cannot be written to.
-pub(crate) fn phantom(root: &Path, dataset: &str) -> Result<PathBuf> {
-    let folder = PathBuf::from(format!("target/phantom/{dataset}"));
-    // Beside the folder, not in it: the data set looks like the official one, file by file.
-    let marker = root.join(format!("target/phantom/{dataset}.finished"));
-    if marker.is_file() {
-        console::say(&format!("phantom data set: {} (made before)", folder.display()));
-        return Ok(folder);
+impl Duomo<'_> {
+    /// Builds the program.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be built; cargo has said why.
+    pub(crate) fn build(self) -> Result<()> {
+        let build = ["build", "--release", "--package", "duomo-cli"];
+        check(Command::new("cargo").args(build).args(self.features()).current_dir(self.root))
     }
-    let unfinished = root.join(&folder);
-    if unfinished.exists() {
-        fs::remove_dir_all(&unfinished)
-            .with_context(|| format!("cannot remove unfinished {}", unfinished.display()))?;
+
+    /// Makes the phantom data set unless a finished one is there, and returns its folder.
+    ///
+    /// # Errors
+    ///
+    /// If the program fails, or a folder under `target/` cannot be written to.
+    pub(crate) fn phantom(self, dataset: &str) -> Result<PathBuf> {
+        let folder = PathBuf::from(format!("target/phantom/{dataset}"));
+        // Beside the folder, not in it: the data set looks like the official one, file by file.
+        let marker = self.root.join(format!("target/phantom/{dataset}.finished"));
+        if marker.is_file() {
+            console::say(&format!("phantom data set: {} (made before)", folder.display()));
+            return Ok(folder);
+        }
+        let unfinished = self.root.join(&folder);
+        if unfinished.exists() {
+            fs::remove_dir_all(&unfinished)
+                .with_context(|| format!("cannot remove unfinished {}", unfinished.display()))?;
+        }
+        let scale = ["--matrix-scale", phantom_scale(dataset)].map(OsString::from);
+        let mut arguments: Vec<OsString> =
+            vec!["phantom".into(), dataset.into(), "--out".into(), folder.clone().into()];
+        arguments.extend(scale);
+        self.run(&arguments)?;
+        fs::write(&marker, "").with_context(|| format!("cannot write {}", marker.display()))?;
+        Ok(folder)
     }
-    let scale = ["--matrix-scale", phantom_scale(dataset)].map(OsString::from);
-    let mut arguments: Vec<OsString> =
-        vec!["phantom".into(), dataset.into(), "--out".into(), folder.clone().into()];
-    arguments.extend(scale);
-    duomo(root, &arguments)?;
-    fs::write(&marker, "").with_context(|| format!("cannot write {}", marker.display()))?;
-    Ok(folder)
+
+    /// Runs the program through cargo, which knows where it built it.
+    ///
+    /// # Errors
+    ///
+    /// If the program fails; it has said why.
+    pub(crate) fn run(self, arguments: &[OsString]) -> Result<()> {
+        let words: Vec<_> = arguments.iter().map(|word| word.to_string_lossy()).collect();
+        console::say(&format!("$ duomo {}", words.join(" ")));
+        let run = ["run", "--quiet", "--release", "--package", "duomo-cli", "--bin", "duomo"];
+        let mut command = Command::new("cargo");
+        command.args(run).args(self.features()).arg("--").args(arguments);
+        check(command.current_dir(self.root))
+    }
+
+    fn features(self) -> impl Iterator<Item = &'static str> {
+        self.feature.into_iter().flat_map(|feature| ["--features", feature])
+    }
 }
 
 /// Voxels per edge relative to a real scan. Whole-heart volumes at full size take minutes to make,
 /// and the quick schedule looks at coarser pixels anyway.
 fn phantom_scale(dataset: &str) -> &'static str {
     if dataset == "mmwhs" { "0.4" } else { "1" }
-}
-
-/// Runs the program through cargo, which knows where it built it.
-///
-/// # Errors
-///
-/// If the program fails; it has said why.
-pub(crate) fn duomo(root: &Path, arguments: &[OsString]) -> Result<()> {
-    let words: Vec<_> = arguments.iter().map(|word| word.to_string_lossy()).collect();
-    console::say(&format!("$ duomo {}", words.join(" ")));
-    let run = ["run", "--quiet", "--release", "--package", "duomo-cli", "--bin", "duomo", "--"];
-    check(Command::new("cargo").args(run).args(arguments).current_dir(root))
 }
 
 fn check(command: &mut Command) -> Result<()> {
@@ -162,12 +210,30 @@ mod tests {
     }
 
     #[test]
+    fn a_card_is_for_a_program_that_is_built_for_it() {
+        let on = |device: &str, precision: Option<&str>| DeviceArgs {
+            device: Some(device.to_owned()),
+            precision: precision.map(str::to_owned),
+        };
+        let root = Path::new(".");
+        let features = |args: &DeviceArgs| args.program(root).features().collect::<Vec<_>>();
+
+        assert!(features(&DeviceArgs::default()).is_empty());
+        assert!(features(&on("cpu", None)).is_empty());
+        assert_eq!(features(&on("cuda:1", None)), ["--features", "cuda"]);
+        assert_eq!(features(&on("cuda", Some("bf16"))), ["--features", "cudnn"]);
+        let arguments: Vec<_> = on("cuda", Some("bf16")).arguments().collect();
+        assert_eq!(words(&arguments), "--device cuda --precision bf16");
+    }
+
+    #[test]
     fn a_given_schedule_and_extra_arguments_win() {
         let args = TrainArgs {
             method: "msbn".into(),
             schedule: Some("quick".into()),
             extra: vec!["--seed".into(), "3".into()],
             out: Some("/runs/a".into()),
+            ..TrainArgs::default()
         };
 
         let arguments = train_arguments("mscmr", Path::new("/scans"), "paper", &args).unwrap();

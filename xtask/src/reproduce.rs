@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf, absolute};
 use anyhow::Result;
 
 use crate::console;
-use crate::recipes::{build, duomo, phantom};
+use crate::recipes::{DeviceArgs, Duomo};
 
 /// Data sets of the grid, in its order.
 const DATASETS: [&str; 2] = ["mscmr", "mmwhs"];
@@ -32,6 +32,8 @@ pub(crate) struct ReproduceArgs {
     /// Runs at a time.
     #[arg(long, value_name = "J", default_value_t = 1)]
     jobs: u16,
+    #[command(flatten)]
+    device: DeviceArgs,
     /// Name or file of the grid.
     #[arg(long, value_name = "NAME|FILE", default_value = "tables")]
     grid: String,
@@ -50,21 +52,22 @@ pub(crate) struct ReproduceArgs {
 ///
 /// If the program cannot be built, or if it fails; it has said why.
 pub(crate) fn run(root: &Path, args: &ReproduceArgs) -> Result<()> {
-    build(root)?;
-    let (data, usual_schedule) = data(root, args)?;
+    let duomo = args.device.program(root);
+    duomo.build()?;
+    let (data, usual_schedule) = data(duomo, args)?;
     let grid = grid_arguments(&data, usual_schedule, args)?;
     let verb = |verb: &str| [OsString::from("grid"), verb.into()].into_iter().chain(grid.clone());
     let runs = verb("run").chain(["--jobs".into(), args.jobs.to_string().into()]);
-    duomo(root, &runs.collect::<Vec<_>>())?;
+    duomo.run(&runs.chain(args.device.arguments()).collect::<Vec<_>>())?;
     let out = args.out.as_deref().map_or_else(|| Ok(root.join("target/tables")), absolute)?;
     let tables = verb("tables").chain(["--out".into(), out.clone().into()]);
-    duomo(root, &tables.collect::<Vec<_>>())?;
+    duomo.run(&tables.collect::<Vec<_>>())?;
     console::say(&format!("tables and figures: {}", out.display()));
     Ok(())
 }
 
 /// The folder of each data set, and the schedule that suits them.
-fn data(root: &Path, args: &ReproduceArgs) -> Result<(Vec<(String, PathBuf)>, &'static str)> {
+fn data(duomo: Duomo<'_>, args: &ReproduceArgs) -> Result<(Vec<(String, PathBuf)>, &'static str)> {
     let given = DATASETS.into_iter().zip([&args.data_mscmr, &args.data_mmwhs]);
     let given: Vec<(String, PathBuf)> = given
         .filter_map(|(name, folder)| Some((name.to_owned(), folder.as_ref()?)))
@@ -73,7 +76,7 @@ fn data(root: &Path, args: &ReproduceArgs) -> Result<(Vec<(String, PathBuf)>, &'
     if !given.is_empty() {
         return Ok((given, "paper"));
     }
-    let made = DATASETS.iter().map(|name| Ok(((*name).to_owned(), phantom(root, name)?)));
+    let made = DATASETS.iter().map(|name| Ok(((*name).to_owned(), duomo.phantom(name)?)));
     Ok((made.collect::<Result<_>>()?, "quick"))
 }
 
@@ -134,7 +137,8 @@ mod tests {
     fn real_data_leaves_out_what_is_not_given() {
         let args = ReproduceArgs { data_mmwhs: Some("/scans".into()), ..plain() };
 
-        let (data, schedule) = data(Path::new("/nowhere"), &args).unwrap();
+        let (data, schedule) =
+            data(DeviceArgs::default().program(Path::new("/nowhere")), &args).unwrap();
 
         assert_eq!(data, [("mmwhs".to_owned(), PathBuf::from("/scans"))]);
         assert_eq!(schedule, "paper");

@@ -10,10 +10,9 @@ use std::time::Instant;
 use candle_core::{DType, Device, Result, Tensor, Var};
 use duomo_ops::cuda::{Precision, set_precision};
 use duomo_ops::{
-    AdamOptions, AdamVariable, Conv2d, NormOptions, Padding, adam_update_all,
-    batch_norm_leaky_relu_gradients_on_card, batch_norm_leaky_relu_on_card, conv2d,
-    conv2d_input_gradient, conv2d_kernel_gradient, dropout, losses, max_pool2, max_pool2_gradient,
-    pixel_shuffle,
+    Activation, AdamOptions, AdamVariable, Conv2d, NormOptions, Padding, adam_update_all,
+    batch_statistics, conv2d, conv2d_input_gradient, conv2d_kernel_gradient, dropout, losses,
+    max_pool2, max_pool2_gradient, pixel_shuffle,
 };
 
 const REPEATS: u32 = 50;
@@ -34,12 +33,10 @@ fn main() -> Result<()> {
     }
     let deep = random(&[BATCH, 28, 28, 2560])?;
     time(&device, "pixel_shuffle 2560 28²", || pixel_shuffle(&deep, 8).map(drop))?;
-    let logits = random(&[8, 224, 224, 5])?;
+    let logits = Var::from_tensor(&random(&[8, 224, 224, 5])?)?;
     let labels: Vec<u8> = (0u8..5).cycle().take(8 * 224 * 224).collect();
-    let incoming = Tensor::ones(2, DType::F32, &device)?;
     time(&device, "segmentation losses both ways 5 224²", || {
-        let [_, slopes] = losses::segmentation(&logits, &labels)?;
-        losses::segmentation_gradient(&logits, &labels, &slopes, &incoming).map(drop)
+        losses::segmentation(&logits, &labels)?.sum_all()?.backward().map(drop)
     })?;
     adam(&device, &random)
 }
@@ -66,15 +63,20 @@ fn convolutions(device: &Device, random: Random<'_>, precision: Precision) -> Re
 
 fn elementwise(device: &Device, random: Random<'_>, c: usize, side: usize) -> Result<()> {
     let (input, gradient) = (random(&[BATCH, side, side, c])?, random(&[BATCH, side, side, c])?);
-    let tables = (random(&[2, c])?, random(&[2, c])?);
-    let tables = [&tables.0, &tables.1];
+    let (gamma, beta) = (random(&[2, c])?, random(&[2, c])?);
     let rows: Vec<usize> = (0..BATCH).map(|slice| slice / (BATCH / 2)).collect();
     let options = NormOptions::default();
-    let norm = || batch_norm_leaky_relu_on_card(&input, tables, &rows, options);
-    time(device, &format!("norm + LeakyReLU forward {c} {side}²"), || norm().map(drop))?;
+    let norm = || {
+        let statistics = batch_statistics(&input, &rows, 2)?;
+        Activation::of_batch(&gamma, &beta, &rows, &statistics, options)
+    };
+    time(device, &format!("norm + LeakyReLU forward {c} {side}²"), || {
+        norm()?.apply(&input).map(drop)
+    })?;
     time(device, &format!("norm + LeakyReLU both ways {c} {side}²"), || {
-        let (_, statistics) = norm()?;
-        batch_norm_leaky_relu_gradients_on_card(&input, tables, &gradient, &statistics).map(drop)
+        let norm = norm()?;
+        norm.apply(&input)?;
+        norm.gradients(&input, &gradient).map(drop)
     })?;
     let pooled = max_pool2(&input)?;
     time(device, &format!("max_pool2 forward {c} {side}²"), || max_pool2(&input).map(drop))?;
@@ -101,7 +103,8 @@ fn adam(device: &Device, random: Random<'_>) -> Result<()> {
         })
         .collect();
     let options = AdamOptions::default();
-    time(device, "Adam, 38 M weights", || adam_update_all(&variables, 1e-4, 1, options))
+    let loss = Tensor::new(1f32, device)?;
+    time(device, "Adam, 38 M weights", || adam_update_all(&variables, &loss, 1e-4, 1, options))
 }
 
 /// Prints the mean time of a call, the card's own work included, after some that are not counted.

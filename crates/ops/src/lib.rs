@@ -15,9 +15,9 @@
 //! caps the unit. `DUOMO_CONV2D` (`direct` or `winograd`) prescribes the algorithm of 3×3 convolutions.
 //!
 //! With the feature `cuda` every operation but the transposed convolution also takes `f32` tensors on an
-//! NVIDIA card. Where a result would have to come back to the host, the card has a function of its own:
-//! `batch_norm_leaky_relu_on_card`, and `losses`, whose CPU twins are those of `duomo-model`. With the
-//! feature `cudnn` convolutions on a card are cuDNN's.
+//! NVIDIA card, where no function waits for the card. Norms there are [`batch_statistics`] and [`Activation`]; the losses'
+//! kernels are [`losses`], whose CPU twins are those of `duomo-model`. With the feature `cudnn` convolutions on a
+//! card are cuDNN's.
 
 mod adam;
 mod add_skip;
@@ -26,7 +26,6 @@ pub mod cuda;
 mod dropout;
 mod fill;
 mod fused_conv2d;
-#[cfg(any(feature = "cuda", test))]
 pub mod losses;
 mod max_pool2;
 mod memory;
@@ -50,11 +49,6 @@ pub use fused_conv2d::{Backward, Epilogue, Gradients, fused_conv2d, fused_conv2d
 pub use max_pool2::{max_pool2, max_pool2_gradient};
 pub use memory::keep_freed_memory;
 pub use norm::{Activation, BatchStatistics, NormOptions, batch_norm_leaky_relu, batch_statistics};
-#[cfg(feature = "cuda")]
-pub use norm::{
-    CardStatistics, batch_norm_leaky_relu_gradients_on_card, batch_norm_leaky_relu_on_card,
-    normalize_leaky_relu_on_card,
-};
 pub use pixel_shuffle::{pixel_shuffle, pixel_unshuffle};
 pub use simd::vectorized;
 pub use transposed_conv2d::{transposed_conv2d, transposed_conv2d_gradients};

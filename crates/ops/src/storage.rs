@@ -3,6 +3,8 @@
 use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, DType, Layout, Result, Storage, Tensor, WithDType, bail};
 
+use crate::cuda::emulates;
+
 /// A tensor on the CPU as a custom operation receives it.
 pub(crate) type View<'a> = (&'a CpuStorage, &'a Layout);
 
@@ -26,6 +28,7 @@ pub(crate) fn unary(
     fast: impl FnOnce(&[f32]) -> Vec<f32>,
     exact: impl FnOnce(&[f64]) -> Vec<f64>,
 ) -> Result<CpuStorage> {
+    refuse_emulated(op)?;
     match input.0.dtype() {
         DType::F32 => Ok(CpuStorage::F32(fast(elements(op, input)?))),
         DType::F64 => Ok(CpuStorage::F64(exact(elements(op, input)?))),
@@ -40,6 +43,7 @@ pub(crate) fn binary(
     fast: impl FnOnce(&[f32], &[f32]) -> Vec<f32>,
     exact: impl FnOnce(&[f64], &[f64]) -> Vec<f64>,
 ) -> Result<CpuStorage> {
+    refuse_emulated(op)?;
     match first.0.dtype() {
         DType::F32 => Ok(CpuStorage::F32(fast(elements(op, first)?, elements(op, second)?))),
         DType::F64 => Ok(CpuStorage::F64(exact(elements(op, first)?, elements(op, second)?))),
@@ -53,12 +57,21 @@ pub(crate) fn with_view<R>(
     tensor: &Tensor,
     read: impl FnOnce(View<'_>) -> Result<R>,
 ) -> Result<R> {
+    refuse_emulated(op)?;
     let tensor = tensor.contiguous()?;
     let (storage, layout) = tensor.storage_and_layout();
     match &*storage {
         Storage::Cpu(storage) => read((storage, layout)),
         _ => bail!("{op}: got a tensor on {:?}, expected one on the CPU", tensor.device()),
     }
+}
+
+/// Where a test emulates a card, what has no kernel must fail as it would on a card.
+fn refuse_emulated(op: &str) -> Result<()> {
+    if emulates() {
+        bail!("{op}: no kernel computes this; keep the tensors on the CPU");
+    }
+    Ok(())
 }
 
 /// The error for an element type that no path handles.

@@ -16,9 +16,11 @@
 //!   Knowledge Distillation*, IEEE TMI 2020, arXiv 2001.03111.
 #![forbid(unsafe_code)]
 
+mod ahead;
 mod bad_data;
 mod cases;
 mod checkpoint;
+mod compute;
 mod curve;
 mod draw;
 mod evaluation;
@@ -45,9 +47,13 @@ mod volumes;
 
 pub use bad_data::BadData;
 pub use candle_core::Device;
+pub use compute::Compute;
 pub use curve::LearningCurve;
 pub use draw::DrawnBatch;
-pub use duomo_ops::{cuda::machine, keep_freed_memory};
+pub use duomo_ops::{
+    cuda::{Precision, machine, set_precision},
+    keep_freed_memory,
+};
 pub use evaluation::{CaseScores, ClassScores};
 pub use experiment::{
     Experiment, LossWeights, METHODS, Method, Network, Optimizer, PreparationChanges, SCHEDULES,
@@ -66,9 +72,9 @@ pub use inference::{
     Ensemble, Mirroring, Probabilities, Segmenter, segment, segment_automatically,
     segment_with_probabilities,
 };
-pub use loss::{LossTerms, total_loss};
+pub use loss::{ComingTerms, LossTerms, total_loss};
 pub use model_file::{FORMAT, Model, ModelCard, Provenance};
-pub use network::TrainedNetwork;
+pub use network::{ComingStep, TrainedNetwork};
 pub use observer::{Event, Interrupted, Observer, Silent};
 pub use onnx::onnx;
 pub use postprocessing::{ClassRules, CommonRules, PostProcessing};

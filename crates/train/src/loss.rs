@@ -6,6 +6,7 @@ use anyhow::{Context, Result};
 use candle_core::Tensor;
 use duomo_affinity::{Side, affinity_loss};
 use duomo_model::{Output, distillation_loss, segmentation_losses};
+use duomo_ops::cuda::Download;
 use serde::Serialize;
 
 use crate::experiment::{LossWeights, Method, Transfer};
@@ -48,7 +49,57 @@ impl LossTerms {
     }
 }
 
-/// The total loss as a scalar that can be differentiated, and its terms as numbers.
+/// The terms of a step, on their way from the device that computes them.
+#[derive(Debug)]
+pub struct ComingTerms {
+    values: Download,
+    modalities: usize,
+    transfer: Vec<&'static str>,
+}
+
+impl ComingTerms {
+    /// Begins to fetch the total, Dice and cross-entropy of each modality, and the transfer losses.
+    fn begin(
+        total: &Tensor,
+        dice: &[Tensor],
+        cross_entropy: &[Tensor],
+        transfer: &[(&'static str, Tensor)],
+    ) -> Result<Self> {
+        let losses = dice.iter().chain(cross_entropy).chain(transfer.iter().map(|(_, loss)| loss));
+        let all: Vec<Tensor> = [total].into_iter().chain(losses).map(Tensor::detach).collect();
+        Ok(Self {
+            values: Download::begin(&Tensor::stack(&all, 0)?)?,
+            modalities: dice.len(),
+            transfer: transfer.iter().map(|(name, _)| *name).collect(),
+        })
+    }
+
+    /// The terms, if nobody has to wait for them: those of the CPU.
+    pub fn arrived(&self) -> Option<LossTerms> {
+        self.values.arrived().map(|values| terms(values, self.modalities, &self.transfer))
+    }
+
+    /// Waits for the terms, but for no later step.
+    ///
+    /// # Errors
+    ///
+    /// If the device has failed.
+    pub fn finish(self) -> Result<LossTerms> {
+        let values = self.values.finish()?;
+        Ok(terms(&values, self.modalities, &self.transfer))
+    }
+}
+
+fn terms(values: &[f32], modalities: usize, transfer: &[&str]) -> LossTerms {
+    let mut values = values.iter().copied().map(f64::from);
+    let mut next = || values.next().expect("one number per term");
+    let total = next();
+    let [dice, cross_entropy] = [0, 1].map(|_| (0..modalities).map(|_| next()).collect());
+    let transfer = transfer.iter().map(|name| ((*name).to_owned(), next())).collect();
+    LossTerms { total, dice, cross_entropy, transfer }
+}
+
+/// The total loss as a scalar that can be differentiated, and its terms.
 ///
 /// ```text
 /// L = α Σ_m L_dice^m + β Σ_m L_ce^m + Σ_t λ_t L_t                  (Eq. 5)
@@ -57,7 +108,7 @@ impl LossTerms {
 /// # Shapes
 ///
 /// - `output.logits[m]`: `[B_m, H, W, C]`
-/// - `labels[m]`: `[B_m, H, W]`, class indices below `classes`
+/// - `labels[m]`: `[B_m, H, W]`, class indices below `classes`, on the CPU
 ///
 /// # Errors
 ///
@@ -68,17 +119,19 @@ pub fn total_loss(
     method: &Method,
     weights: &LossWeights,
     classes: usize,
-) -> Result<(Tensor, LossTerms)> {
+) -> Result<(Tensor, ComingTerms)> {
     let mut sum = Sum::default();
     let (mut dice, mut cross_entropy) = (Vec::new(), Vec::new());
     for (logits, labels) in output.logits.iter().zip(labels) {
         let (dice_m, cross_entropy_m) =
             segmentation_losses(logits, labels).context("in the segmentation losses")?;
-        dice.push(sum.add(&dice_m, weights.dice)?);
-        cross_entropy.push(sum.add(&cross_entropy_m, weights.cross_entropy)?);
+        sum.add(&dice_m, weights.dice)?;
+        sum.add(&cross_entropy_m, weights.cross_entropy)?;
+        dice.push(dice_m);
+        cross_entropy.push(cross_entropy_m);
     }
 
-    let mut transfer = BTreeMap::new();
+    let mut transfer = Vec::new();
     // A network that serves one modality has nobody to agree with.
     let transfers = if labels.len() > 1 { method.transfer.as_slice() } else { &[] };
     for loss in transfers {
@@ -93,12 +146,13 @@ pub fn total_loss(
                 ("class-affinity", value.context("in the affinity loss")?)
             }
         };
-        transfer.insert(name.to_owned(), sum.add(&value, loss.weight())?);
+        sum.add(&value, loss.weight())?;
+        transfer.push((name, value));
     }
 
     let loss = sum.total.context("a loss needs at least one modality")?;
-    let total = scalar(&loss)?;
-    Ok((loss, LossTerms { total, dice, cross_entropy, transfer }))
+    let terms = ComingTerms::begin(&loss, &dice, &cross_entropy, &transfer)?;
+    Ok((loss, terms))
 }
 
 fn side<'a>((features, labels): (&'a BTreeMap<usize, Tensor>, &'a Tensor)) -> Side<'a> {
@@ -112,17 +166,13 @@ struct Sum {
 }
 
 impl Sum {
-    /// Adds `weight · value` and returns the value as a number.
-    fn add(&mut self, value: &Tensor, weight: f64) -> Result<f64> {
+    /// Adds `weight · value`.
+    fn add(&mut self, value: &Tensor, weight: f64) -> Result<()> {
         let weighted = (value * weight)?;
         self.total = Some(match self.total.take() {
             Some(total) => (total + weighted)?,
             None => weighted,
         });
-        scalar(value)
+        Ok(())
     }
-}
-
-fn scalar(value: &Tensor) -> Result<f64> {
-    Ok(value.to_dtype(candle_core::DType::F64)?.to_scalar::<f64>()?)
 }

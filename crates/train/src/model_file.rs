@@ -157,7 +157,8 @@ impl Segmenter for Model {
 
     fn logits(&self, images: &Tensor, modality: usize) -> Result<Tensor> {
         let (network, row) = self.network(modality)?;
-        Ok(network.forward(images, row)?)
+        let there = images.to_device(network.parameters().device())?;
+        Ok(network.forward(&there, row)?.to_device(images.device())?)
     }
 }
 

@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use anyhow::{Context, Result, bail};
 use candle_core::{DType, Device, Tensor, Var};
 use duomo_model::{Fcn, Output};
-use duomo_ops::{AdamOptions, adam_update};
+use duomo_ops::{AdamOptions, AdamVariable, adam_update_all, cuda::upload};
 
 use crate::draw::DrawnBatch;
 use crate::experiment::Experiment;
-use crate::loss::{LossTerms, total_loss};
+use crate::loss::{ComingTerms, LossTerms, total_loss};
 
 /// One network, the modalities it serves, and Adam's moments of its parameters.
 #[derive(Debug)]
@@ -60,17 +60,28 @@ impl TrainedNetwork {
         experiment: &Experiment,
         step: u64,
     ) -> Result<LossTerms> {
+        self.begin_step(batches, experiment, step)?.finish()
+    }
+
+    /// [`Self::step`] without waiting for a card, which goes on while the host prepares the next step.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Self::step`]; of a card's loss that is not finite, [`ComingStep::finish`] tells.
+    pub fn begin_step(
+        &self,
+        batches: &[DrawnBatch],
+        experiment: &Experiment,
+        step: u64,
+    ) -> Result<ComingStep> {
         let (output, loss, terms) = self.loss(batches, experiment, step)?;
-        if !terms.is_finite() {
-            let slices = self.modalities.iter().map(|&modality| batches[modality].names.join(" "));
-            bail!(
-                "the loss of step {step} is not finite ({terms:?}); its slices were {}; \
-                 a lower schedule.optimizer.rate or `duomo check` on these cases usually helps",
-                slices.collect::<Vec<_>>().join("; ")
-            );
+        let slices = self.modalities.iter().map(|&modality| batches[modality].names.join(" "));
+        let coming = ComingStep { step, slices: slices.collect(), terms };
+        if let Some(terms) = coming.terms.arrived() {
+            check_finite(step, &terms, &coming.slices)?;
         }
         self.update(output, &loss, experiment, step)?;
-        Ok(terms)
+        Ok(coming)
     }
 
     /// The forward pass of a step and its loss; moves the running statistics.
@@ -79,13 +90,12 @@ impl TrainedNetwork {
         batches: &[DrawnBatch],
         experiment: &Experiment,
         step: u64,
-    ) -> Result<(Output, Tensor, LossTerms)> {
+    ) -> Result<(Output, Tensor, ComingTerms)> {
         let device = self.fcn.parameters().device();
         let mine = || self.modalities.iter().map(|&modality| &batches[modality]);
         let images: Vec<Tensor> =
             mine().map(|batch| images(batch, device)).collect::<Result<_>>()?;
-        let labels: Vec<Tensor> =
-            mine().map(|batch| labels(batch, device)).collect::<Result<_>>()?;
+        let labels: Vec<Tensor> = mine().map(labels).collect::<Result<_>>()?;
 
         let groups = experiment.method.groups();
         let seed = dropout_seed(experiment.seed, step);
@@ -107,27 +117,61 @@ impl TrainedNetwork {
         let gradients = output.backward(loss).context("in the backward pass")?;
         let optimizer = &experiment.schedule.optimizer;
         let rate = optimizer.rate_at(step);
-        for (name, var) in self.fcn.parameters().trainable() {
-            let Some(gradient) = gradients.get(name) else { continue };
-            let (first, second) = &self.moments[name];
+        let variables = self.fcn.parameters().trainable().iter().filter_map(|(name, var)| {
+            let (mean, square) = &self.moments[name];
             let l2 = if var.rank() == 4 { optimizer.l2 } else { 0.0 };
-            adam_update(var, gradient, (first, second), rate, l2, step, AdamOptions::default())
-                .with_context(|| format!("in Adam's update of {name}"))?;
-        }
-        Ok(())
+            let gradient = gradients.get(name)?;
+            Some(AdamVariable { var, moments: (mean, square), gradient, l2 })
+        });
+        let variables: Vec<_> = variables.collect();
+        adam_update_all(&variables, loss, rate, step, AdamOptions::default())
+            .context("in Adam's update")
     }
+}
+
+/// A step that a card may still be at.
+#[derive(Debug)]
+pub struct ComingStep {
+    step: u64,
+    /// Those of each modality's batch.
+    slices: Vec<String>,
+    terms: ComingTerms,
+}
+
+impl ComingStep {
+    /// Waits for the step, but for no later one, and returns its terms.
+    ///
+    /// # Errors
+    ///
+    /// A loss that is not finite, see [`TrainedNetwork::step`]: it has moved no parameter, but later steps may have.
+    pub fn finish(self) -> Result<LossTerms> {
+        let terms = self.terms.finish()?;
+        check_finite(self.step, &terms, &self.slices)?;
+        Ok(terms)
+    }
+}
+
+fn check_finite(step: u64, terms: &LossTerms, slices: &[String]) -> Result<()> {
+    if !terms.is_finite() {
+        bail!(
+            "the loss of step {step} is not finite ({terms:?}); its slices were {}; \
+             a lower schedule.optimizer.rate or `duomo check` on these cases usually helps",
+            slices.join("; ")
+        );
+    }
+    Ok(())
 }
 
 /// A batch's images as `[B, H, W, s]`.
 pub(crate) fn images(DrawnBatch { batch, .. }: &DrawnBatch, device: &Device) -> Result<Tensor> {
     let shape = (batch.slices.len(), batch.side, batch.side, batch.input_slices);
-    Ok(Tensor::from_slice(&batch.images, shape, device)?)
+    Ok(upload(&batch.images, shape, device)?)
 }
 
-/// A batch's class indices as `[B, H, W]`.
-pub(crate) fn labels(DrawnBatch { batch, .. }: &DrawnBatch, device: &Device) -> Result<Tensor> {
+/// A batch's class indices as `[B, H, W]`, on the CPU: the losses check them there.
+pub(crate) fn labels(DrawnBatch { batch, .. }: &DrawnBatch) -> Result<Tensor> {
     let shape = (batch.slices.len(), batch.side, batch.side);
-    Ok(Tensor::from_slice(&batch.labels, shape, device)?)
+    Ok(Tensor::from_slice(&batch.labels, shape, &Device::Cpu)?)
 }
 
 /// A stream of its own for each step, so that a resumed run draws what an uninterrupted one would.

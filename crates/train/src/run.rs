@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use crate::bad_data::BadData;
 use crate::cases::Cases;
+use crate::compute::Compute;
 use crate::evaluation::evaluate_test_cases;
 use crate::experiment::Experiment;
 use crate::log_file::LogFile;
@@ -30,6 +31,8 @@ pub struct TrainRequest {
     pub resume: Resume,
     /// What to do when a class is absent from every test patient.
     pub absent_class: AbsentClass,
+    /// Where to compute. Checkpoints and models know nothing of it.
+    pub compute: Compute,
 }
 
 /// What to do when a class is absent from every test patient of a modality, so that no number can
@@ -102,6 +105,7 @@ fn way_back(error: &anyhow::Error, folder: &RunFolder) -> Option<String> {
 fn run(request: &TrainRequest, folder: &RunFolder, log: &mut LogFile<'_>) -> Result<Summary> {
     let experiment = &request.experiment;
     let start = Instant::now();
+    request.compute.check_experiment(experiment)?;
     let cases = Cases::gather(experiment, &request.data, log)?;
     for sentence in cases.absent_classes(&experiment.dataset, &request.data) {
         match request.absent_class {
@@ -132,7 +136,7 @@ fn run(request: &TrainRequest, folder: &RunFolder, log: &mut LogFile<'_>) -> Res
     )?;
     describe(&cases, experiment, log);
 
-    let trainer = Trainer::new(experiment, folder, &cases, &data_hash, log)?;
+    let trainer = Trainer::new(experiment, folder, &cases, &data_hash, request.compute, log)?;
     let from_step = trainer.step_done();
     let model = trainer.run(log)?;
     let label_map = experiment.dataset.label_map();

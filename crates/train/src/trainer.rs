@@ -1,20 +1,24 @@
 //! The training loop: steps, validation, checkpoints, and the way back after an interruption.
 
+use std::collections::VecDeque;
+use std::thread;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result};
 use candle_core::Device;
 use serde::Serialize;
 
+use crate::ahead::prepare_ahead;
 use crate::cases::Cases;
 use crate::checkpoint::{self, Origin, Progress, Stamp};
+use crate::compute::{Compute, explain_memory};
 use crate::draw::{Draw, DrawnBatch};
 use crate::evaluation::{learn_postprocessing, mean_dice};
 use crate::experiment::Experiment;
 use crate::gradients::GradientNorms;
 use crate::loss::LossTerms;
 use crate::model_file::{self, FORMAT, Model, ModelCard, Provenance};
-use crate::network::TrainedNetwork;
+use crate::network::{ComingStep, TrainedNetwork};
 use crate::observer::{Event, Interrupted, Observer};
 use crate::postprocessing::PostProcessing;
 use crate::provenance::Program;
@@ -31,11 +35,17 @@ pub(crate) struct Trainer<'a> {
     folder: &'a RunFolder,
     cases: &'a Cases,
     origin: Origin,
+    compute: Compute,
     device: Device,
     networks: Vec<TrainedNetwork>,
+    /// Steps that a card may still be at, by their numbers.
+    coming: VecDeque<(u64, Vec<ComingStep>)>,
     progress: Progress,
     events: EventFile,
 }
+
+/// Hands over the batches of each step in turn.
+type NextBatches<'a> = &'a mut dyn FnMut(u64) -> Result<Vec<DrawnBatch>>;
 
 /// One line of `metrics.jsonl`.
 #[derive(Serialize)]
@@ -70,9 +80,10 @@ impl<'a> Trainer<'a> {
         folder: &'a RunFolder,
         cases: &'a Cases,
         data_hash: &str,
+        compute: Compute,
         observer: &mut dyn Observer,
     ) -> Result<Self> {
-        let device = Device::Cpu;
+        let device = compute.open()?;
         let networks = TrainedNetwork::of_experiment(experiment, &device)?;
         let origin = Origin::new(experiment, data_hash)?;
         let restored = checkpoint::restore_newest(folder, &networks, &device, &origin, observer)?;
@@ -83,7 +94,19 @@ impl<'a> Trainer<'a> {
         let progress = restored.unwrap_or_default();
         folder.truncate_metrics(progress.step)?;
         let events = EventFile::open(folder.root())?;
-        Ok(Self { experiment, folder, cases, origin, device, networks, progress, events })
+        let coming = VecDeque::new();
+        Ok(Self {
+            experiment,
+            folder,
+            cases,
+            origin,
+            compute,
+            device,
+            networks,
+            coming,
+            progress,
+            events,
+        })
     }
 
     /// The step that training goes on from; 0 at the beginning.
@@ -99,46 +122,60 @@ impl<'a> Trainer<'a> {
     /// A loss that is not finite, or a folder that can no longer be written to; the last good
     /// checkpoint is then intact. [`Interrupted`] if the observer wants the run to stop.
     pub(crate) fn run(mut self, observer: &mut dyn Observer) -> Result<Model> {
+        let (experiment, draws) = (self.experiment, self.draws()?);
+        let draw = |step| draws.iter().map(|draw| draw.batch(experiment, step)).collect();
+        if self.device.is_cpu() {
+            self.steps(&mut |step| draw(step), observer)?;
+        } else {
+            let left = self.progress.step + 1..=experiment.schedule.steps;
+            thread::scope(|scope| {
+                let ahead = prepare_ahead(scope, left, draw);
+                self.steps(&mut |_| ahead.recv()?, observer)
+            })?;
+        }
+        self.finish(observer)
+    }
+
+    /// Trains to the last step on what `batches` hands over for each step in turn.
+    fn steps(&mut self, batches: NextBatches<'_>, observer: &mut dyn Observer) -> Result<()> {
         let schedule = &self.experiment.schedule;
-        let draws = self.draws()?;
-        let slices = (schedule.batch * draws.len()) as f64;
+        let slices = (schedule.batch * self.cases.train.len()) as f64;
         let mut speed = None;
         let mut saved = self.progress.step;
         while self.progress.step < schedule.steps {
-            if observer.wants_stop() {
-                return self.interrupt(saved);
-            }
             let step = self.progress.step + 1;
             let validates = step.is_multiple_of(schedule.validate_every) || step == schedule.steps;
-            let gradient =
-                if step == 1 || validates { self.gradient_norms(&draws, step)? } else { None };
+            let stops = observer.wants_stop();
+            if stops || step == 1 || validates {
+                let arrived = self.wait_for_all_but(0)?;
+                self.report(arrived, speed.unwrap_or_default(), observer)?;
+            }
+            if stops {
+                return self.interrupt(saved);
+            }
+            let batches = batches(step)?;
+            if step == 1 || validates {
+                self.log_gradient(&batches, step)?;
+            }
             let started = Instant::now();
-            let terms = self.step(&draws, step)?;
+            self.begin_step(&batches, step)?;
+            // A card is given the next step before it is asked for this one's losses.
+            let coming = usize::from(!self.device.is_cpu() && !validates);
+            let arrived = self.wait_for_all_but(coming)?;
             let now = slices / started.elapsed().as_secs_f64().max(1e-9);
             let smoothed = speed.map_or(now, |speed| speed + SPEED_SMOOTHING * (now - speed));
             speed = Some(smoothed);
-            self.progress.step = step;
-            if let Some(gradient) = gradient {
-                self.log_gradient(gradient)?;
-            }
-            self.log_step(&terms, smoothed)?;
-            let steps = schedule.steps;
-            observer.event(&Event::Step {
-                step,
-                steps,
-                terms: &terms,
-                slices_per_second: smoothed,
-            });
+            self.report(arrived, smoothed, observer)?;
             if validates {
                 self.validate(observer)?;
                 saved = step;
             }
         }
-        self.finish(observer)
+        Ok(())
     }
 
     /// Saves what was done since step `saved`, and ends.
-    fn interrupt(&self, saved: u64) -> Result<Model> {
+    fn interrupt(&self, saved: u64) -> Result<()> {
         let step = self.progress.step;
         if step > saved {
             self.save_last()?;
@@ -151,56 +188,79 @@ impl<'a> Trainer<'a> {
         per_modality.map(|(modality, cases)| Draw::new(self.experiment, modality, cases)).collect()
     }
 
-    /// One batch per modality; a function of the step.
-    fn batches(&self, draws: &[Draw<'_>], step: u64) -> Result<Vec<DrawnBatch>> {
-        draws.iter().map(|draw| draw.batch(self.experiment, step)).collect()
-    }
-
-    /// What pulls at the shared kernels in `step`, where a transfer loss does.
-    fn gradient_norms(&self, draws: &[Draw<'_>], step: u64) -> Result<Option<GradientNorms>> {
-        let batches = self.batches(draws, step)?;
+    /// Logs what pulls at the shared kernels in `step`, where a transfer loss does.
+    fn log_gradient(&mut self, batches: &[DrawnBatch], step: u64) -> Result<()> {
         // Only a network of several modalities has a transfer loss, and it is the only one.
         let mut norms = self
             .networks
             .iter()
-            .map(|network| network.gradient_norms(&batches, self.experiment, step));
-        norms.next().transpose().map(Option::flatten)
-    }
-
-    fn step(&self, draws: &[Draw<'_>], step: u64) -> Result<LossTerms> {
-        let batches = self.batches(draws, step)?;
-        let terms =
-            self.networks.iter().map(|network| network.step(&batches, self.experiment, step));
-        Ok(LossTerms::of_networks(terms.collect::<Result<_>>()?))
-    }
-
-    fn log_gradient(&mut self, gradient: GradientNorms) -> Result<()> {
-        let step = self.progress.step;
+            .map(|network| network.gradient_norms(batches, self.experiment, step));
+        let norms = norms.next().transpose().map(Option::flatten);
+        let Some(gradient) = norms.map_err(|error| self.explain(error))? else { return Ok(()) };
         self.folder.append_metrics(&Line::Gradient { step, gradient })?;
-        self.scalar("gradient/rest", gradient.rest)?;
-        self.scalar("gradient/transfer", gradient.transfer)
+        self.scalar("gradient/rest", gradient.rest, step)?;
+        self.scalar("gradient/transfer", gradient.transfer, step)
     }
 
-    fn log_step(&mut self, terms: &LossTerms, slices_per_second: f64) -> Result<()> {
-        let step = self.progress.step;
+    /// Does a step, or on a card asks for it.
+    fn begin_step(&mut self, batches: &[DrawnBatch], step: u64) -> Result<()> {
+        let networks = self.networks.iter();
+        let coming = networks.map(|network| network.begin_step(batches, self.experiment, step));
+        let coming: Result<_> = coming.collect();
+        self.coming.push_back((step, coming.map_err(|error| self.explain(error))?));
+        self.progress.step = step;
+        Ok(())
+    }
+
+    /// The terms of the steps begun, but for the last `coming` ones.
+    fn wait_for_all_but(&mut self, coming: usize) -> Result<Vec<(u64, LossTerms)>> {
+        let ready = self.coming.len().saturating_sub(coming);
+        let steps: Vec<_> = self.coming.drain(..ready).collect();
+        let finish = |(step, networks): (u64, Vec<ComingStep>)| {
+            let terms = networks.into_iter().map(ComingStep::finish).collect::<Result<_>>();
+            Ok((step, LossTerms::of_networks(terms.map_err(|error| self.explain(error))?)))
+        };
+        steps.into_iter().map(finish).collect()
+    }
+
+    fn explain(&self, error: anyhow::Error) -> anyhow::Error {
+        explain_memory(error, self.experiment, self.compute)
+    }
+
+    fn report(
+        &mut self,
+        arrived: Vec<(u64, LossTerms)>,
+        slices_per_second: f64,
+        observer: &mut dyn Observer,
+    ) -> Result<()> {
+        let steps = self.experiment.schedule.steps;
+        for (step, terms) in arrived {
+            self.log_step(step, &terms, slices_per_second)?;
+            let terms = &terms;
+            observer.event(&Event::Step { step, steps, terms, slices_per_second });
+        }
+        Ok(())
+    }
+
+    fn log_step(&mut self, step: u64, terms: &LossTerms, slices_per_second: f64) -> Result<()> {
         let rate = self.experiment.schedule.optimizer.rate_at(step);
         self.folder.append_metrics(&Line::Step { step, rate, slices_per_second, terms })?;
-        self.scalar("loss/total", terms.total)?;
+        self.scalar("loss/total", terms.total, step)?;
         for (modality, (dice, entropy)) in terms.dice.iter().zip(&terms.cross_entropy).enumerate() {
             let name = &self.experiment.dataset.modalities[modality].name;
-            self.scalar(&format!("loss/dice/{name}"), *dice)?;
-            self.scalar(&format!("loss/cross-entropy/{name}"), *entropy)?;
+            self.scalar(&format!("loss/dice/{name}"), *dice, step)?;
+            self.scalar(&format!("loss/cross-entropy/{name}"), *entropy, step)?;
         }
         for (name, value) in &terms.transfer {
-            self.scalar(&format!("loss/{name}"), *value)?;
+            self.scalar(&format!("loss/{name}"), *value, step)?;
         }
-        self.scalar("rate", rate)
+        self.scalar("rate", rate, step)
     }
 
-    fn scalar(&mut self, tag: &str, value: f64) -> Result<()> {
+    fn scalar(&mut self, tag: &str, value: f64, step: u64) -> Result<()> {
         let seconds =
             SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |time| time.as_secs_f64());
-        Ok(self.events.scalar(tag, value, self.progress.step, seconds)?)
+        Ok(self.events.scalar(tag, value, step, seconds)?)
     }
 
     /// Scores the validation patients and writes the checkpoints.
@@ -225,7 +285,7 @@ impl<'a> Trainer<'a> {
         }
         self.save_last()?;
         for (name, value) in dice.iter().filter_map(|(name, dice)| Some((name, (*dice)?))) {
-            self.scalar(&format!("val/dice/{name}"), value)?;
+            self.scalar(&format!("val/dice/{name}"), value, step)?;
         }
         observer.event(&Event::Validation { step, dice: &dice, best: better });
         Ok(())

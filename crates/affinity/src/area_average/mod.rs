@@ -17,6 +17,7 @@ mod tests;
 use candle_core::{
     CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, backend::BackendStorage, bail,
 };
+use duomo_ops::cuda::on_card;
 
 use crate::real::{Real, elements, for_real, with_elements};
 
@@ -28,7 +29,17 @@ use crate::real::{Real, elements, for_real, with_elements};
 pub(crate) fn area_average(features: &Tensor, h: usize, w: usize) -> Result<Tensor> {
     match features.dims() {
         &[_, height, width, _] if (height, width) == (h, w) => Ok(features.clone()),
-        &[_, height, width, _] if height >= h && width >= w && h > 0 && w > 0 => {
+        &[b, height, width, m] if height >= h && width >= w && h > 0 && w > 0 => {
+            if on_card(features) {
+                if height % h > 0 || width % w > 0 {
+                    bail!(
+                        "area_average: maps on a card are averaged to grids that divide theirs, got \
+                         {height} x {width} to {h} x {w}; train on the CPU"
+                    );
+                }
+                let tiles = features.contiguous()?.reshape((b, h, height / h, w, width / w, m))?;
+                return tiles.mean((2, 4));
+            }
             features.contiguous()?.apply_op1(AreaAverage { h, w })
         }
         other => bail!(

@@ -29,10 +29,8 @@
 //!
 //! [`SizeNormalization`]: crate::SizeNormalization
 
+mod card;
 mod cpu;
-#[cfg(feature = "cuda")]
-mod cuda;
-#[cfg(any(feature = "cuda", test))]
 mod launches;
 pub mod reference;
 #[cfg(test)]
@@ -41,6 +39,7 @@ mod tests;
 use std::sync::OnceLock;
 
 use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor, backend::BackendStorage};
+use duomo_ops::cuda::on_card;
 
 use crate::{
     align::align,
@@ -56,8 +55,8 @@ use crate::{
 /// labels follow by nearest neighbour, `floor(i·H/h)`. A class without pixels has an affinity of 0.
 /// Bits do not depend on the number of threads.
 ///
-/// With the feature `cuda` maps on one grid may lie on a card, in `f32`. Labels stay on the CPU,
-/// where they are sorted; from a card they would first be fetched, and the host would wait.
+/// With the feature `cuda` the maps may lie on a card, in `f32`. Labels stay on the CPU, where they are
+/// sorted; from a card they would first be fetched, and the host would wait.
 ///
 /// # Shapes
 ///
@@ -110,6 +109,9 @@ pub(crate) fn of_regions(
     features_k: &Tensor,
     regions: Regions,
 ) -> Result<Tensor> {
+    if on_card(features_l) {
+        return card::of_regions(features_l, features_k, regions);
+    }
     features_l.apply_op2(features_k, ClassAffinity::new(regions))
 }
 
@@ -118,19 +120,11 @@ struct ClassAffinity {
     regions: Regions,
     /// Of both maps, kept from the forward pass for the backward one.
     inverse_norms: OnceLock<[Vec<f64>; 2]>,
-    /// The same for maps on a card.
-    #[cfg(feature = "cuda")]
-    kept: OnceLock<cuda::Kept>,
 }
 
 impl ClassAffinity {
     fn new(regions: Regions) -> Self {
-        Self {
-            regions,
-            inverse_norms: OnceLock::new(),
-            #[cfg(feature = "cuda")]
-            kept: OnceLock::new(),
-        }
+        Self { regions, inverse_norms: OnceLock::new() }
     }
 }
 
@@ -150,17 +144,6 @@ impl CustomOp2 for ClassAffinity {
         for_real!(self.name(), storage_l.dtype(), forward(self, l, k))
     }
 
-    #[cfg(feature = "cuda")]
-    fn cuda_fwd(
-        &self,
-        storage_l: &candle_core::CudaStorage,
-        layout_l: &Layout,
-        storage_k: &candle_core::CudaStorage,
-        layout_k: &Layout,
-    ) -> Result<(candle_core::CudaStorage, Shape)> {
-        cuda::forward(self, (storage_l, layout_l), (storage_k, layout_k))
-    }
-
     fn bwd(
         &self,
         features_l: &Tensor,
@@ -169,10 +152,6 @@ impl CustomOp2 for ClassAffinity {
         gradient: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>)> {
         let tensors = [features_l, features_k, affinity, gradient];
-        #[cfg(feature = "cuda")]
-        if features_l.device().is_cuda() {
-            return cuda::backward(self, tensors);
-        }
         for_real!(self.name(), features_l.dtype(), backward(self, tensors))
     }
 }

@@ -21,9 +21,11 @@ mod cpu;
 mod tests;
 
 use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor, backend::BackendStorage};
+use duomo_ops::cuda::on_card;
 
 use crate::{
     align::align,
+    class_affinity,
     norms::Map,
     reading::Reading,
     real::{Real, elements, for_real, with_elements},
@@ -84,6 +86,10 @@ pub(crate) fn of_regions(
     features_k: &Tensor,
     regions: Regions,
 ) -> Result<Tensor> {
+    if on_card(features_l) {
+        let affinity = class_affinity::of_regions(features_l, features_k, regions)?;
+        return affinity.flatten_from(1)?.mean(1);
+    }
     features_l.apply_op2(features_k, MeanAffinity { regions })
 }
 

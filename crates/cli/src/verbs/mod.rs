@@ -8,6 +8,7 @@ pub(crate) use train::score_table;
 
 mod check;
 mod compare;
+mod device;
 mod doctor;
 mod evaluate;
 mod export;
@@ -67,16 +68,5 @@ pub(crate) fn run(verb: &Verb) -> Result<Outcome> {
         Verb::Report(arguments) => report::run(arguments),
         Verb::Grid(arguments) => grid::run(arguments),
         Verb::Doctor(arguments) => doctor::run(arguments),
-    }
-}
-
-/// Reads `--device`: the network computes on the CPU, with the feature `cuda` as well.
-fn device(text: &str) -> Result<String, String> {
-    match text {
-        "cpu" => Ok(text.to_owned()),
-        cuda if cuda == "cuda" || cuda.starts_with("cuda:") => {
-            Err("the network does not compute on CUDA yet; give cpu".to_owned())
-        }
-        _ => Err("expected cpu, cuda or cuda:i".to_owned()),
     }
 }

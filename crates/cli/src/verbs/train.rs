@@ -10,7 +10,7 @@ use duomo_train::{
     AbsentClass, Experiment, Resume, RunFolder, Statistic, Summary, TrainRequest, train,
 };
 
-use super::device;
+use super::device::DeviceArguments;
 use crate::console;
 use crate::exit::{Outcome, usage};
 use crate::progress::{Progress, clock};
@@ -44,9 +44,8 @@ pub(crate) struct Arguments {
     /// Fold K of N, counted from 0, that validates.
     #[arg(long, value_name = "K/N", value_parser = fold)]
     fold: Option<(usize, usize)>,
-    /// Where to compute.
-    #[arg(long, value_name = "cpu|cuda[:i]", default_value = "cpu", value_parser = device)]
-    device: String,
+    #[command(flatten)]
+    device: DeviceArguments,
     /// What to do when the run folder already holds a run.
     #[arg(long, value_enum, default_value_t = WhenFound::Auto)]
     resume: WhenFound,
@@ -84,6 +83,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Outcome> {
             WhenFound::Never => Resume::Never,
         },
         absent_class: AbsentClass::Warn,
+        compute: arguments.device.compute()?,
     };
     let start = Instant::now();
     let summary = train(&request, &mut Progress::new())

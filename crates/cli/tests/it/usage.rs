@@ -79,10 +79,21 @@ fn a_build_without_cuda_says_so() {
 
     assert_eq!(code(&output), Some(2));
     assert!(
-        stderr(&output).contains("the network does not compute on CUDA yet; give cpu"),
+        stderr(&output).contains("this program was built without CUDA")
+            && stderr(&output).contains("cargo build --release --features cuda"),
         "{}",
         stderr(&output)
     );
+
+    let output = train(&["--method", "csa", "--precision", "bf16"]);
+
+    assert_eq!(code(&output), Some(2));
+    assert!(stderr(&output).contains("the CPU computes in f32"), "{}", stderr(&output));
+
+    let output = train(&["--method", "csa", "--device", "gpu"]);
+
+    assert_eq!(code(&output), Some(2));
+    assert!(stderr(&output).contains("expected cpu, cuda or cuda:N"), "{}", stderr(&output));
 }
 
 #[test]

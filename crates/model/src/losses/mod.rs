@@ -69,7 +69,7 @@ fn with_labels<R>(labels: &Tensor, read: impl FnOnce(&[u8]) -> Result<R>) -> Res
     let (storage, layout) = labels.storage_and_layout();
     match &*storage {
         Storage::Cpu(storage) => read(elements(storage, layout)?),
-        _ => bail!("logits are on the cpu but labels on another device; move the labels"),
+        _ => bail!("labels are on a card, expected them on the CPU, where they are checked"),
     }
 }
 

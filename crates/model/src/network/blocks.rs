@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use candle_core::{DType, Tensor, Var};
+use candle_core::Var;
 
 use duomo_ops::{
-    Activation, Backward, BatchStatistics, Conv2d, Epilogue, Gradients, NormOptions, Padding,
-    batch_statistics, fused_conv2d, fused_conv2d_gradients,
+    Activation, Backward, Conv2d, Epilogue, Gradients, NormOptions, Padding, batch_statistics,
+    fused_conv2d, fused_conv2d_gradients,
 };
 
 use super::pass::{Parameter, Pass};
@@ -63,12 +63,12 @@ impl Norm {
     /// The norm with the statistics of `x`, towards which the running ones move, and its tables.
     fn of_batch(&self, x: &Traced, pass: &Pass) -> Result<(Activation, [Traced; 2]), Error> {
         let tables = [&self.gamma, &self.beta].map(|table| pass.parameter(table));
-        let known = x.statistics.clone().filter(|known| known.present.len() == self.row_count());
+        let known = x.statistics.clone().filter(|known| known.present().len() == self.row_count());
         let batch = match known {
             Some(known) => known,
             None => Arc::new(batch_statistics(&x.tensor, &pass.rows, self.row_count())?),
         };
-        self.follow(&batch)?;
+        batch.lead([&self.running_mean, &self.running_variance], DECAY)?;
         let [gamma, beta] = tables.each_ref().map(|table| &table.tensor);
         let activation = Activation::of_batch(gamma, beta, &pass.rows, &batch, NORM)?;
         Ok((activation, tables))
@@ -77,23 +77,6 @@ impl Norm {
     /// The rows of its tables.
     pub(crate) fn row_count(&self) -> usize {
         self.gamma.var.dims()[0]
-    }
-
-    /// Moves the running statistics of the rows that the batch holds towards the batch's.
-    fn follow(&self, batch: &BatchStatistics) -> Result<(), Error> {
-        let channels = self.gamma.var.dims()[1];
-        let pairs = [(&self.running_mean, &batch.mean), (&self.running_variance, &batch.variance)];
-        for (running, new) in pairs {
-            let mut values = running.to_dtype(DType::F64)?.flatten_all()?.to_vec1::<f64>()?;
-            for (index, (value, &new)) in values.iter_mut().zip(new).enumerate() {
-                if batch.present[index / channels] {
-                    *value = DECAY * *value + (1.0 - DECAY) * f64::from(new);
-                }
-            }
-            let values = Tensor::from_vec(values, running.shape(), running.device())?;
-            running.set(&values.to_dtype(running.dtype())?)?;
-        }
-        Ok(())
     }
 }
 

@@ -6,6 +6,8 @@ mod adam;
 #[cfg(test)]
 mod affinity;
 #[cfg(test)]
+mod card;
+#[cfg(test)]
 mod fixture;
 #[cfg(test)]
 mod losses;

@@ -5,14 +5,16 @@
 
 #define THREADS 256
 
-// Grid: (T).
+// Nothing moves when `loss` is infinite or no number: the host learns of it later. Grid: (T).
 extern "C" __global__ void __launch_bounds__(THREADS, 4) adam_update(
     float* const* __restrict__ weights, float* const* __restrict__ means, float* const* __restrict__ squares,
     const float* const* __restrict__ gradients,
+    const float* __restrict__ loss, // [1]
     const int* __restrict__ chunks,
     const float* __restrict__ decays, // L2 of every variable
     float beta1, float beta2, float fresh1, float fresh2, float epsilon, float step_size, float root_scale)
 {
+    if (*loss - *loss != 0.0f) return;
     const int variable = chunks[3 * blockIdx.x], end = chunks[3 * blockIdx.x + 2];
     float *weight = weights[variable], *mean = means[variable], *square = squares[variable];
     const float* gradient = gradients[variable];

@@ -19,7 +19,7 @@ const CHUNK: u16 = 4096;
 ///
 /// # Shapes
 ///
-/// - inputs, per variable: weights, mean and mean of squares, all three updated, and the gradient
+/// - inputs: the loss, `[1]`; per variable weights, mean and mean of squares, all three updated, and the gradient
 ///
 /// # Errors
 ///
@@ -27,6 +27,7 @@ const CHUNK: u16 = 4096;
 #[expect(clippy::cast_possible_truncation, reason = "constants of numbers of type f32")]
 pub(super) fn update(lengths: &[usize], l2: &[f64], constants: Constants) -> Result<Program> {
     let mut program = Program::new(SOURCE);
+    let loss = program.buffer(Buffer::Input);
     let mut tables: [Vec<usize>; 4] = Default::default();
     let mut chunks = Vec::new();
     for (variable, &length) in (0..).zip(lengths) {
@@ -43,6 +44,7 @@ pub(super) fn update(lengths: &[usize], l2: &[f64], constants: Constants) -> Res
     for table in tables {
         arguments.push(Read(program.buffer(Buffer::Addresses(table))));
     }
+    arguments.push(Read(loss));
     let decays = l2.iter().map(|&l2| l2 as f32).collect();
     for table in [Buffer::Ints(chunks), Buffer::Floats(decays)] {
         arguments.push(Read(program.buffer(table)));
@@ -88,11 +90,11 @@ mod tests {
                     .collect();
                 let constants = Constants::new(RATE, 0.0, step, AdamOptions::default());
                 let program = update(&lengths, &l2, constants).unwrap();
-                let inputs: Vec<&[f32]> = state
+                let of_variables = state
                     .iter()
                     .zip(&gradients)
-                    .flat_map(|([w, m, v], g)| [&w[..], m, v, &g.values])
-                    .collect();
+                    .flat_map(|([w, m, v], g)| [&w[..], m, v, &g.values]);
+                let inputs: Vec<&[f32]> = [&[0.5f32][..]].into_iter().chain(of_variables).collect();
                 let mut outputs = runner.run(&program, &inputs).into_iter();
                 for of_variable in &mut state {
                     *of_variable = [0; 3].map(|_| outputs.next().unwrap());
@@ -104,6 +106,20 @@ mod tests {
             }
             for (actual, expected) in state.iter().flatten().zip(variables.iter().flatten()) {
                 assert_close(&format!("{runner:?}"), actual, expected, 1e-6);
+            }
+        }
+    }
+
+    #[test]
+    fn nothing_moves_when_the_loss_is_not_finite() {
+        let constants = Constants::new(RATE, 0.0, 1, AdamOptions::default());
+        let program = update(&[3], &[0.0], constants).unwrap();
+        let start = [[1f32, 2.0, 3.0], [0.1, 0.2, 0.3], [0.4, 0.5, 0.6]];
+        for runner in runners() {
+            for loss in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+                let [w, m, v] = &start;
+                let after = runner.run(&program, &[&[loss], w, m, v, &[1.0; 3]]);
+                assert_eq!(after, start.map(Vec::from), "{runner:?} {loss}");
             }
         }
     }

@@ -9,9 +9,7 @@
 //! `η` is the rate, `λ` the coupled weight decay, `t` the step, counted from 1.
 
 mod cpu;
-#[cfg(feature = "cuda")]
 mod cuda;
-#[cfg(any(feature = "cuda", test))]
 mod launches;
 #[cfg(test)]
 mod tests;
@@ -19,8 +17,9 @@ mod tests;
 use std::cell::RefCell;
 
 use candle_core::backend::BackendStorage;
-use candle_core::{CpuStorage, InplaceOp1, Layout, Result, Tensor, Var, bail};
+use candle_core::{CpuStorage, DType, InplaceOp1, Layout, Result, Tensor, Var, bail};
 
+use crate::cuda::on_card;
 use crate::storage::{View, elements, unsupported, with_view};
 
 /// The constants of Adam.
@@ -102,20 +101,24 @@ pub struct AdamVariable<'a> {
     pub l2: f64,
 }
 
-/// Moves many variables as [`adam_update`] does each: on a card in few launches, on the CPU one after another.
+/// Moves many variables as [`adam_update`] does each: on a card in few launches, on the CPU one after another;
+/// none if `loss`, a scalar, is infinite or no number. On a card nobody waits to learn of it.
 ///
 /// # Errors
 ///
 /// Those of [`adam_update`], and if some of the variables lie on a card but not all on one.
 pub fn adam_update_all(
     variables: &[AdamVariable<'_>],
+    loss: &Tensor,
     rate: f64,
     step: u64,
     options: AdamOptions,
 ) -> Result<()> {
-    #[cfg(feature = "cuda")]
-    if variables.first().is_some_and(|first| first.var.device().is_cuda()) {
-        return cuda::update_all(variables, rate, step, options);
+    if variables.first().is_some_and(|first| on_card(first.var)) {
+        return cuda::update_all(variables, loss, rate, step, options);
+    }
+    if !loss.to_dtype(DType::F64)?.to_scalar::<f64>()?.is_finite() {
+        return Ok(());
     }
     for &AdamVariable { var, moments, gradient, l2 } in variables {
         adam_update(var, gradient, moments, rate, l2, step, options)?;

@@ -92,7 +92,8 @@ fn all_variables_at_once_move_as_each_alone() {
             l2: 0.1 * i as f64,
         });
         if together {
-            adam_update_all(&variables, 0.1, 1, OPTIONS).unwrap();
+            let loss = Tensor::new(1f32, &Device::Cpu).unwrap();
+            adam_update_all(&variables, &loss, 0.1, 1, OPTIONS).unwrap();
         } else {
             for AdamVariable { var, moments, gradient, l2 } in variables {
                 adam_update(var, gradient, moments, 0.1, l2, 1, OPTIONS).unwrap();

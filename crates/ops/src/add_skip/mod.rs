@@ -5,13 +5,13 @@
 //! ```
 
 mod cpu;
-#[cfg(any(feature = "cuda", test))]
 mod launches;
 #[cfg(test)]
 mod tests;
 
 use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor, bail};
 
+use crate::cuda;
 use crate::storage::binary;
 
 /// Returns `main + skip`, where `skip` may have fewer channels and is padded with zeros on both sides.
@@ -69,6 +69,14 @@ impl Channels {
 
 struct AddSkip(Channels);
 
+impl AddSkip {
+    fn plan(&self, main: &Layout) -> Result<cuda::Planned> {
+        let shape = main.shape();
+        let pixels = shape.elem_count() / self.0.main.max(1);
+        Ok((launches::add(pixels, self.0)?, shape.clone()))
+    }
+}
+
 impl CustomOp2 for AddSkip {
     fn name(&self) -> &'static str {
         "add_skip"
@@ -81,6 +89,11 @@ impl CustomOp2 for AddSkip {
         skip: &CpuStorage,
         skip_layout: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
+        let views = [(main, main_layout), (skip, skip_layout)];
+        let emulated = cuda::if_emulated(self.name(), views, || self.plan(main_layout))?;
+        if let Some(emulated) = emulated {
+            return Ok(emulated);
+        }
         let output = binary(
             self.name(),
             ((main, main_layout), (skip, skip_layout)),
@@ -98,13 +111,11 @@ impl CustomOp2 for AddSkip {
         skip: &candle_core::CudaStorage,
         skip_layout: &Layout,
     ) -> Result<(candle_core::CudaStorage, Shape)> {
-        let pixels = main_layout.shape().elem_count() / self.0.main.max(1);
-        let program = launches::add(pixels, self.0)?;
+        let (program, shape) = self.plan(main_layout)?;
         let inputs = [(main, main_layout), (skip, skip_layout)];
         // SAFETY: `add_skip` has checked that both have these pixels and channels; the launch runs
         // between guards in its test.
-        let output = unsafe { crate::cuda::card::apply(self.name(), &program, inputs)? };
-        Ok((output, main_layout.shape().clone()))
+        Ok((unsafe { cuda::card::apply(self.name(), &program, inputs)? }, shape))
     }
 
     /// The branch receives the gradient, the skip its middle channels.

@@ -1,66 +1,47 @@
-//! Runs the launches on a card.
+//! Has kernels run the launches, or cuDNN the convolution.
 
-use candle_core::{CudaStorage, CustomOp2 as _, Layout, Result, Shape, bail};
+use candle_core::{CpuStorage, Layout, Result, Shape};
 
 use super::choice::Pass;
-use super::{BackwardInput, BackwardKernel, Dims, Forward, image_of, launches};
-use crate::cuda::card;
+use super::{Dims, launches};
+use crate::cuda::{self, Planned};
 
 /// A tensor on a card as a custom operation receives it.
-pub(super) type View<'a> = (&'a CudaStorage, &'a Layout);
+#[cfg(feature = "cuda")]
+pub(super) type View<'a> = (&'a candle_core::CudaStorage, &'a Layout);
 
-pub(super) fn forward(
-    op: &Forward,
-    input: View<'_>,
-    kernel: View<'_>,
-) -> Result<(CudaStorage, Shape)> {
-    let channels = kernel.1.dims().last().copied().unwrap_or(0);
-    let dims = Dims::new(image_of(input.1, channels)?, kernel.1.dims(), op.0)?;
-    let output = run(op.name(), Pass::Forward, &dims, [input, kernel])?;
-    Ok((output, dims.output_shape()))
+/// Returns the result of a pass where a test emulates a card.
+pub(super) fn if_emulated(
+    op: &str,
+    pass: Pass,
+    dims: &Dims,
+    inputs: [(&CpuStorage, &Layout); 2],
+) -> Result<Option<(CpuStorage, Shape)>> {
+    cuda::if_emulated(op, inputs, || plan(pass, dims))
 }
 
-pub(super) fn backward_input(
-    op: &BackwardInput,
-    gradient: View<'_>,
-    kernel: View<'_>,
-) -> Result<(CudaStorage, Shape)> {
-    let outputs = kernel.1.dims().first().copied().unwrap_or(0);
-    let dims = Dims::new(image_of(gradient.1, outputs)?, kernel.1.dims(), op.0)?;
-    let output = run(op.name(), Pass::BackwardInput, &dims, [gradient, kernel])?;
-    Ok((output, dims.input_shape()))
-}
-
-pub(super) fn backward_kernel(
-    op: &BackwardKernel,
-    gradient: View<'_>,
-    input: View<'_>,
-) -> Result<(CudaStorage, Shape)> {
-    let &[batch, height, width, channels] = input.1.dims() else {
-        bail!("{}: got a map of shape {:?}, expected [B, H, W, C]", op.name(), input.1.dims());
-    };
-    let outputs = gradient.1.dims().last().copied().unwrap_or(0);
-    let image = image_of(gradient.1, outputs)?;
-    if image != (batch, height, width) {
-        bail!("{}: got gradients of {image:?} for {:?}", op.name(), (batch, height, width));
-    }
-    let (options, (rows, columns)) = (op.0, op.1);
-    let dims = Dims::new(image, &[outputs, rows, columns, channels], options)?;
-    let output = run(op.name(), Pass::BackwardKernel, &dims, [gradient, input])?;
-    Ok((output, dims.kernel_shape()))
-}
-
-fn run(op: &str, pass: Pass, dims: &Dims, inputs: [View<'_>; 2]) -> Result<CudaStorage> {
+/// Returns the result of a pass over a card's tensors, of whose shapes `dims` is made.
+#[cfg(feature = "cuda")]
+pub(super) fn run(
+    op: &str,
+    pass: Pass,
+    dims: &Dims,
+    inputs: [View<'_>; 2],
+) -> Result<(candle_core::CudaStorage, Shape)> {
+    let (program, shape) = plan(pass, dims)?;
     #[cfg(feature = "cudnn")]
     if dims.input_shape().elem_count() * dims.output_shape().elem_count() > 0 {
-        return super::cudnn::convolve(op, pass, dims, inputs);
+        return Ok((super::cudnn::convolve(op, pass, dims, inputs)?, shape));
     }
-    let program = match pass {
-        Pass::Forward => launches::forward(dims)?,
-        Pass::BackwardInput => launches::backward_input(dims)?,
-        Pass::BackwardKernel => launches::backward_kernel(dims)?,
-    };
     // SAFETY: `Dims` was made from the shapes of both, and the launches from `Dims`; they run between
     // guards in their tests, at every kind of border.
-    unsafe { card::apply(op, &program, inputs) }
+    Ok((unsafe { cuda::card::apply(op, &program, inputs)? }, shape))
+}
+
+fn plan(pass: Pass, dims: &Dims) -> Result<Planned> {
+    Ok(match pass {
+        Pass::Forward => (launches::forward(dims)?, dims.output_shape()),
+        Pass::BackwardInput => (launches::backward_input(dims)?, dims.input_shape()),
+        Pass::BackwardKernel => (launches::backward_kernel(dims)?, dims.kernel_shape()),
+    })
 }

@@ -15,7 +15,6 @@
 mod border;
 mod choice;
 mod cpu;
-#[cfg(feature = "cuda")]
 mod cuda;
 #[cfg(feature = "cudnn")]
 mod cudnn;
@@ -29,7 +28,6 @@ pub(crate) mod finish;
     reason = "a call would cross the boundary of the vector unit's code"
 )]
 mod gram;
-#[cfg(any(feature = "cuda", test))]
 mod launches;
 #[expect(
     clippy::inline_always,
@@ -53,6 +51,7 @@ mod winograd;
 
 use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor, bail};
 
+use self::choice::Pass;
 use crate::storage::binary;
 
 /// What lies outside the image.
@@ -207,6 +206,13 @@ fn image_of(layout: &Layout, channels: usize) -> Result<(usize, usize, usize)> {
 /// Eq. (1).
 struct Forward(Conv2d);
 
+impl Forward {
+    fn dims(&self, input: &Layout, kernel: &Layout) -> Result<Dims> {
+        let channels = kernel.dims().last().copied().unwrap_or(0);
+        Dims::new(image_of(input, channels)?, kernel.dims(), self.0)
+    }
+}
+
 impl CustomOp2 for Forward {
     fn name(&self) -> &'static str {
         "conv2d"
@@ -219,12 +225,14 @@ impl CustomOp2 for Forward {
         kernel: &CpuStorage,
         kernel_layout: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
-        let channels = kernel_layout.dims().last().copied().unwrap_or(0);
-        let image = image_of(input_layout, channels)?;
-        let dims = Dims::new(image, kernel_layout.dims(), self.0)?;
+        let dims = self.dims(input_layout, kernel_layout)?;
+        let views = [(input, input_layout), (kernel, kernel_layout)];
+        if let Some(emulated) = cuda::if_emulated(self.name(), Pass::Forward, &dims, views)? {
+            return Ok(emulated);
+        }
         let output = binary(
             self.name(),
-            ((input, input_layout), (kernel, kernel_layout)),
+            views.into(),
             |x, w| passes::forward(x, w, &dims, None, None).0,
             |x, w| reference::forward(x, w, &dims),
         )?;
@@ -239,7 +247,9 @@ impl CustomOp2 for Forward {
         kernel: &candle_core::CudaStorage,
         kernel_layout: &Layout,
     ) -> Result<(candle_core::CudaStorage, Shape)> {
-        cuda::forward(self, (input, input_layout), (kernel, kernel_layout))
+        let dims = self.dims(input_layout, kernel_layout)?;
+        let views = [(input, input_layout), (kernel, kernel_layout)];
+        cuda::run(self.name(), Pass::Forward, &dims, views)
     }
 
     fn bwd(
@@ -265,6 +275,13 @@ impl CustomOp2 for Forward {
 /// The gradient of [`Forward`] with respect to its input.
 struct BackwardInput(Conv2d);
 
+impl BackwardInput {
+    fn dims(&self, gradient: &Layout, kernel: &Layout) -> Result<Dims> {
+        let outputs = kernel.dims().first().copied().unwrap_or(0);
+        Dims::new(image_of(gradient, outputs)?, kernel.dims(), self.0)
+    }
+}
+
 impl CustomOp2 for BackwardInput {
     fn name(&self) -> &'static str {
         "conv2d-backward-input"
@@ -277,11 +294,14 @@ impl CustomOp2 for BackwardInput {
         kernel: &CpuStorage,
         kernel_layout: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
-        let image = image_of(gradient_layout, kernel_layout.dims()[0])?;
-        let dims = Dims::new(image, kernel_layout.dims(), self.0)?;
+        let dims = self.dims(gradient_layout, kernel_layout)?;
+        let views = [(gradient, gradient_layout), (kernel, kernel_layout)];
+        if let Some(emulated) = cuda::if_emulated(self.name(), Pass::BackwardInput, &dims, views)? {
+            return Ok(emulated);
+        }
         let output = binary(
             self.name(),
-            ((gradient, gradient_layout), (kernel, kernel_layout)),
+            views.into(),
             |g, w| passes::backward_input(g, w, &dims, None).0,
             |g, w| reference::backward_input(g, w, &dims),
         )?;
@@ -296,12 +316,28 @@ impl CustomOp2 for BackwardInput {
         kernel: &candle_core::CudaStorage,
         kernel_layout: &Layout,
     ) -> Result<(candle_core::CudaStorage, Shape)> {
-        cuda::backward_input(self, (gradient, gradient_layout), (kernel, kernel_layout))
+        let dims = self.dims(gradient_layout, kernel_layout)?;
+        let views = [(gradient, gradient_layout), (kernel, kernel_layout)];
+        cuda::run(self.name(), Pass::BackwardInput, &dims, views)
     }
 }
 
 /// The gradient of [`Forward`] with respect to its kernel of the given rows and columns.
 struct BackwardKernel(Conv2d, (usize, usize));
+
+impl BackwardKernel {
+    fn dims(&self, gradient: &Layout, input: &Layout) -> Result<Dims> {
+        let &[batch, height, width, channels] = input.dims() else {
+            bail!("{}: got a map of shape {:?}, expected [B, H, W, C]", self.name(), input.dims());
+        };
+        let outputs = gradient.dims().last().copied().unwrap_or(0);
+        let image = image_of(gradient, outputs)?;
+        if image != (batch, height, width) {
+            bail!("{}: got gradients of {image:?} for {:?}", self.name(), (batch, height, width));
+        }
+        Dims::new(image, &[outputs, self.1.0, self.1.1, channels], self.0)
+    }
+}
 
 impl CustomOp2 for BackwardKernel {
     fn name(&self) -> &'static str {
@@ -315,16 +351,15 @@ impl CustomOp2 for BackwardKernel {
         input: &CpuStorage,
         input_layout: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
-        let (&[.., outputs], &[.., channels]) = (gradient_layout.dims(), input_layout.dims())
-        else {
-            bail!("conv2d-backward-kernel: got a scalar, expected two feature maps");
-        };
-        let image = image_of(gradient_layout, outputs)?;
-        let kernel = [outputs, self.1.0, self.1.1, channels];
-        let dims = Dims::new(image, &kernel, self.0)?;
+        let dims = self.dims(gradient_layout, input_layout)?;
+        let views = [(gradient, gradient_layout), (input, input_layout)];
+        if let Some(emulated) = cuda::if_emulated(self.name(), Pass::BackwardKernel, &dims, views)?
+        {
+            return Ok(emulated);
+        }
         let output = binary(
             self.name(),
-            ((gradient, gradient_layout), (input, input_layout)),
+            views.into(),
             |g, x| passes::backward_kernel(g, x, &dims, None),
             |g, x| reference::backward_kernel(g, x, &dims),
         )?;
@@ -339,6 +374,8 @@ impl CustomOp2 for BackwardKernel {
         input: &candle_core::CudaStorage,
         input_layout: &Layout,
     ) -> Result<(candle_core::CudaStorage, Shape)> {
-        cuda::backward_kernel(self, (gradient, gradient_layout), (input, input_layout))
+        let dims = self.dims(gradient_layout, input_layout)?;
+        let views = [(gradient, gradient_layout), (input, input_layout)];
+        cuda::run(self.name(), Pass::BackwardKernel, &dims, views)
     }
 }

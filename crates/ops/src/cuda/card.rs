@@ -1,5 +1,6 @@
 //! Runs a [`Program`] on an NVIDIA card.
 
+mod staging;
 mod tensors;
 #[cfg(test)]
 mod tests;
@@ -12,17 +13,42 @@ use candle_core::cuda_backend::{
     CudaDevice, WrapErr as _,
     cudarc::{
         driver::{
-            CudaSlice, CudaView, CudaViewMut, DevicePtr as _, DevicePtrMut as _, LaunchArgs,
+            self, CudaSlice, CudaView, CudaViewMut, DevicePtr as _, DevicePtrMut as _, LaunchArgs,
             LaunchConfig, PushKernelArg as _,
         },
         nvrtc,
     },
 };
-use candle_core::{Error, Result};
+use candle_core::{Device, Error, Result};
 
 use super::program::{Argument, Buffer, Launch, Program, Source};
-pub use tensors::{apply, elements, tensors};
+pub use staging::Download;
+pub use tensors::{apply, download, elements, tensors, upload};
 pub use update::update;
+
+/// Returns a card with a stream of its own.
+///
+/// # Errors
+///
+/// If the driver cannot use it.
+pub fn open(index: usize) -> Result<Device> {
+    let device = CudaDevice::new_with_stream(index)?;
+    // Memory that a step has freed is for the next one; without this, it would go back whenever the host waits.
+    let mut keep = u64::MAX;
+    // SAFETY: the device is open, the pool is its own, and the attribute a number of 64 bits.
+    unsafe {
+        let pool = driver::result::device::get_default_mem_pool(
+            device.cuda_stream().context().cu_device(),
+        );
+        let attribute = driver::sys::CUmemPool_attribute::CU_MEMPOOL_ATTR_RELEASE_THRESHOLD;
+        driver::sys::cuMemPoolSetAttribute(pool.w()?, attribute, (&raw mut keep).cast())
+            .result()
+            .w()?;
+    }
+    // SAFETY: everything on this card is put on the one stream of the device, so no use overtakes another.
+    unsafe { device.disable_event_tracking() };
+    Ok(Device::Cuda(device))
+}
 
 /// Returns the program's [`Buffer::Output`] and [`Buffer::Zeros`], in order.
 ///
@@ -119,11 +145,11 @@ unsafe fn place<'a>(
             Memory::Updated(tensors.updated.next().expect("a tensor for every `Buffer::Updated`"))
         }
         Buffer::Ints(values) if values.is_empty() => Memory::Ints(stream.alloc_zeros(1).w()?),
-        Buffer::Ints(values) => Memory::Ints(stream.clone_htod(values).w()?),
+        Buffer::Ints(values) => Memory::Ints(staging::upload(&stream, values)?),
         Buffer::Floats(values) if values.is_empty() => Memory::Floats(stream.alloc_zeros(1).w()?),
-        Buffer::Floats(values) => Memory::Floats(stream.clone_htod(values).w()?),
+        Buffer::Floats(values) => Memory::Floats(staging::upload(&stream, values)?),
         Buffer::Bytes(values) if values.is_empty() => Memory::Bytes(stream.alloc_zeros(1).w()?),
-        Buffer::Bytes(values) => Memory::Bytes(stream.clone_htod(values).w()?),
+        Buffer::Bytes(values) => Memory::Bytes(staging::upload(&stream, values)?),
         Buffer::Addresses(of) if of.is_empty() => Memory::Addresses(stream.alloc_zeros(1).w()?),
         Buffer::Addresses(of) => {
             let of: Vec<u64> = of.iter().map(|&other| earlier[other].address(device)).collect();

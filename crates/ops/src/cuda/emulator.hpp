@@ -6,6 +6,7 @@
 // NaN in every block, as do buffers that nobody has written. To read behind a buffer ends the run.
 
 #include <math.h>
+#include <setjmp.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,6 +17,7 @@
 
 #include <algorithm>
 #include <functional>
+#include <memory>
 #include <random>
 #include <string>
 #include <utility>
@@ -54,20 +56,49 @@ namespace emulator {
 
 enum class State { Running, AtBarrier, Done };
 
+constexpr size_t STACK = 64 << 10;
+
 struct Thread {
+    // Where it begins, and from then on where it waits: a jump, unlike a switch of contexts, asks nothing of the
+    // system.
     ucontext_t context;
-    std::vector<char> stack = std::vector<char>(64 << 10);
+    jmp_buf place;
+    bool has_begun = false;
+    // Not filled: most of it is never touched.
+    std::unique_ptr<char[]> stack{new char[STACK]};
     State state;
 };
 
-inline ucontext_t scheduler;
+inline jmp_buf scheduler;
 inline std::vector<Thread> threads;
 inline unsigned current;
 inline std::function<void()> kernel_call;
 
+// Back to the scheduler, until it is this thread's turn again.
+inline void wait_for_turn(State state) {
+    Thread& thread = threads[current];
+    thread.state = state;
+    if (_setjmp(thread.place) == 0) _longjmp(scheduler, 1);
+}
+
+// A thread's life: the kernel, once for each block.
 inline void enter() {
-    kernel_call();
-    threads[current].state = State::Done; // and on to uc_link, the scheduler
+    for (;;) {
+        kernel_call();
+        wait_for_turn(State::Done);
+    }
+}
+
+__attribute__((noinline)) inline void take_turn(Thread& thread) {
+    thread.state = State::Running;
+    if (_setjmp(scheduler) != 0) return;
+    if (thread.has_begun) _longjmp(thread.place, 1);
+    thread.has_begun = true;
+    getcontext(&thread.context);
+    thread.context.uc_stack.ss_sp = thread.stack.get();
+    thread.context.uc_stack.ss_size = STACK;
+    makecontext(&thread.context, enter, 0);
+    setcontext(&thread.context);
 }
 
 // Runs every thread of a block up to the end, barrier after barrier.
@@ -77,21 +108,14 @@ inline void run_block(std::mt19937& random, unsigned order) {
     }
     std::vector<unsigned> turns(threads.size());
     for (unsigned i = 0; i < turns.size(); ++i) {
-        Thread& thread = threads[i];
         turns[i] = order == 1 ? turns.size() - 1 - i : i;
-        getcontext(&thread.context);
-        thread.context.uc_stack.ss_sp = thread.stack.data();
-        thread.context.uc_stack.ss_size = thread.stack.size();
-        thread.context.uc_link = &scheduler;
-        makecontext(&thread.context, enter, 0);
     }
     for (size_t done = 0; done < threads.size();) {
         if (order > 1) std::shuffle(turns.begin(), turns.end(), random);
         done = 0;
         for (unsigned turn : turns) {
             current = threadIdx.x = turn;
-            threads[turn].state = State::Running;
-            swapcontext(&scheduler, &threads[turn].context);
+            take_turn(threads[turn]);
             done += threads[turn].state == State::Done;
         }
         if (done > 0 && done < threads.size()) fail("some threads end before a barrier of others");
@@ -156,8 +180,5 @@ struct Buffer {
 } // namespace emulator
 
 inline void __syncthreads() {
-    using namespace emulator;
-    Thread& thread = threads[current];
-    thread.state = State::AtBarrier;
-    swapcontext(&thread.context, &scheduler);
+    emulator::wait_for_turn(emulator::State::AtBarrier);
 }

@@ -9,14 +9,23 @@
 #[cfg(feature = "cuda")]
 pub mod card;
 #[cfg(any(test, feature = "emulator"))]
+pub mod emulated;
+#[cfg(any(test, feature = "emulator"))]
 pub mod emulator;
+mod known;
 pub mod machine;
 mod precision;
 mod program;
 #[cfg(any(test, feature = "emulator"))]
 pub mod runners;
+mod tensors;
 #[cfg(test)]
 pub(crate) mod testing;
+mod transfer;
 
+pub use known::{function_of, function_of_two};
 pub use precision::{Precision, precision, set_precision};
 pub use program::{Argument, Buffer, Launch, Program, Source};
+pub(crate) use tensors::emulates;
+pub use tensors::{Planned, if_emulated, on_card, tensors, update};
+pub use transfer::{AVAILABLE, CUDNN, Download, open, upload};

@@ -47,7 +47,7 @@ pub fn card() -> Option<candle_core::Device> {
         skip("this machine shows no card");
         return None;
     }
-    Some(candle_core::Device::new_cuda(0).expect("the driver shows a card"))
+    Some(super::open(0).expect("the driver shows a card"))
 }
 
 fn skip(why: &str) {

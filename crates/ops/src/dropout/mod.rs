@@ -12,13 +12,13 @@
     reason = "a call would cross the boundary of the vector unit's code"
 )]
 mod cpu;
-#[cfg(any(feature = "cuda", test))]
 mod launches;
 #[cfg(test)]
 mod tests;
 
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, bail};
 
+use crate::cuda;
 use crate::storage::unary;
 
 pub(crate) use cpu::Mask;
@@ -79,12 +79,23 @@ struct Dropout {
     seed: u64,
 }
 
+impl Dropout {
+    fn plan(self, layout: &Layout) -> Result<cuda::Planned> {
+        let shape = layout.shape();
+        Ok((launches::mask(shape.elem_count(), self)?, shape.clone()))
+    }
+}
+
 impl CustomOp1 for Dropout {
     fn name(&self) -> &'static str {
         "dropout"
     }
 
     fn cpu_fwd(&self, input: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
+        let emulated = cuda::if_emulated(self.name(), [(input, layout)], || self.plan(layout))?;
+        if let Some(emulated) = emulated {
+            return Ok(emulated);
+        }
         let output = unary(
             self.name(),
             (input, layout),
@@ -100,10 +111,9 @@ impl CustomOp1 for Dropout {
         input: &candle_core::CudaStorage,
         layout: &Layout,
     ) -> Result<(candle_core::CudaStorage, Shape)> {
-        let program = launches::mask(layout.shape().elem_count(), *self)?;
+        let (program, shape) = self.plan(layout)?;
         // SAFETY: the launch is made for as many elements, and runs between guards in its test.
-        let output = unsafe { crate::cuda::card::apply(self.name(), &program, [(input, layout)])? };
-        Ok((output, layout.shape().clone()))
+        Ok((unsafe { cuda::card::apply(self.name(), &program, [(input, layout)])? }, shape))
     }
 
     /// The gradient passes through the same mask.

@@ -6,7 +6,7 @@ use super::{Backward, Epilogue, Gradients, NAME};
 use crate::conv2d::finish::{Finish, Reading, Skip, Sums};
 use crate::conv2d::{Dims, passes};
 use crate::dropout::{Mask, check_probability};
-use crate::norm::{Activation, BatchStatistics, Pixels};
+use crate::norm::{Activation, BatchStatistics, HostActivation, Pixels};
 use crate::storage::{elements, with_view};
 
 pub(super) fn forward(
@@ -22,10 +22,10 @@ pub(super) fn forward(
                 let finish = Finish {
                     dropout: mask(epilogue.dropout)?,
                     skip: skip.map(|values| dims.skip(values)).transpose()?,
-                    activation: epilogue.activation.map(reading),
+                    activation: epilogue.activation.map(reading_of).transpose()?,
                     sums: epilogue.statistics.map(|_| Sums::Moments),
                 };
-                let activation = activation.map(reading);
+                let activation = activation.map(reading_of).transpose()?;
                 Ok(passes::forward(input, kernel, dims, activation, Some(&finish)))
             })
         })
@@ -39,7 +39,8 @@ pub(super) fn forward(
 }
 
 pub(super) fn gradients(gradient: &Tensor, of: &Backward<'_>, dims: &Dims) -> Result<Gradients> {
-    let &Backward { input, activation, kernel, dropout, others, .. } = of;
+    let &Backward { input, kernel, dropout, others, .. } = of;
+    let activation = of.activation.host()?;
     let dropped = match dropout {
         Some((probability, seed)) => crate::dropout(gradient, probability, seed)?,
         None => gradient.clone(),
@@ -74,7 +75,11 @@ pub(super) fn gradients(gradient: &Tensor, of: &Backward<'_>, dims: &Dims) -> Re
     })
 }
 
-fn reading(activation: &Activation) -> Reading<'_> {
+fn reading_of(activation: &Activation) -> Result<Reading<'_>> {
+    activation.host().map(reading)
+}
+
+fn reading(activation: &HostActivation) -> Reading<'_> {
     Reading { tables: activation.affine(), rows: activation.rows() }
 }
 

@@ -1,4 +1,4 @@
-//! The operations one by one, in any type.
+//! The operations one by one, in any type and on any device.
 
 use candle_core::{Result, Tensor};
 

@@ -11,13 +11,11 @@
 //!
 //! Dimension key: `C` classes, pixels of the whole batch.
 
-#[cfg(feature = "cuda")]
-mod cuda;
+mod gradients;
 mod launches;
 #[cfg(test)]
 mod reference;
 #[cfg(test)]
 mod tests;
 
-#[cfg(feature = "cuda")]
-pub use cuda::{class_means, class_means_gradient, segmentation, segmentation_gradient};
+pub use gradients::{class_means, segmentation};

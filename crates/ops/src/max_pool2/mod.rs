@@ -5,9 +5,6 @@
     reason = "a call would cross the boundary of the vector unit's code"
 )]
 mod cpu;
-#[cfg(feature = "cuda")]
-mod cuda;
-#[cfg(any(feature = "cuda", test))]
 mod launches;
 #[cfg(test)]
 mod tests;
@@ -17,6 +14,7 @@ use std::sync::OnceLock;
 use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, CustomOp1, DType, Layout, Result, Shape, Tensor, bail};
 
+use crate::cuda;
 use crate::storage::{elements, unary, unsupported};
 
 /// Returns the maximum of every 2 × 2 window, halving the image.
@@ -64,14 +62,21 @@ pub fn max_pool2_gradient(input: &Tensor, gradient: &Tensor) -> Result<Tensor> {
     if gradient.shape() != &expected {
         bail!("max_pool2: got a gradient of shape {:?}, expected {expected:?}", gradient.dims());
     }
-    #[cfg(feature = "cuda")]
-    if input.device().is_cuda() {
-        return cuda::gradient(&input.contiguous()?, &gradient.contiguous()?);
+    if cuda::on_card(input) {
+        let program = launches::backward(Dims::new(input.dims())?)?;
+        let inputs = [input.contiguous()?, gradient.contiguous()?];
+        // SAFETY: the launch is made for the sizes of this image, of whose output's shape the gradient is; it
+        // runs between guards in its test.
+        let [by_input] =
+            unsafe { cuda::tensors(NAME, &program, &inputs.each_ref(), [input.shape()])? };
+        return Ok(by_input);
     }
     let pool = MaxPool2 { winners: OnceLock::new() };
     input.contiguous()?.apply_op1_no_bwd(&pool)?;
     pool.gradient(input, gradient)
 }
+
+const NAME: &str = "max_pool2";
 
 /// Sizes of the input.
 #[derive(Clone, Copy, Debug)]
@@ -95,6 +100,11 @@ impl Dims {
     }
 }
 
+fn plan(layout: &Layout) -> Result<cuda::Planned> {
+    let dims = Dims::new(layout.dims())?;
+    Ok((launches::forward(dims)?, dims.output_shape()))
+}
+
 struct MaxPool2 {
     /// For every output its maximum's place in the window: 0 1 above, 2 3 below.
     winners: OnceLock<Vec<u8>>,
@@ -112,12 +122,16 @@ impl MaxPool2 {
 
 impl CustomOp1 for MaxPool2 {
     fn name(&self) -> &'static str {
-        "max_pool2"
+        NAME
     }
 
     fn cpu_fwd(&self, input: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
-        let dims = Dims::new(layout.dims())?;
         let view = (input, layout);
+        let emulated = cuda::if_emulated(self.name(), [view], || plan(layout))?;
+        if let Some(emulated) = emulated {
+            return Ok(emulated);
+        }
+        let dims = Dims::new(layout.dims())?;
         let (output, winners) = match input.dtype() {
             DType::F32 => {
                 let (output, winners) = cpu::forward::<f32>(elements(self.name(), view)?, dims);
@@ -140,14 +154,16 @@ impl CustomOp1 for MaxPool2 {
         input: &candle_core::CudaStorage,
         layout: &Layout,
     ) -> Result<(candle_core::CudaStorage, Shape)> {
-        cuda::forward(input, layout)
+        let (program, shape) = plan(layout)?;
+        // SAFETY: the launch is made for the sizes of this image, and runs between guards in its test.
+        Ok((unsafe { cuda::card::apply(self.name(), &program, [(input, layout)])? }, shape))
     }
 
     fn bwd(&self, input: &Tensor, _output: &Tensor, gradient: &Tensor) -> Result<Option<Tensor>> {
         if !input.track_op() {
             return Ok(None);
         }
-        if input.device().is_cuda() {
+        if cuda::on_card(input) {
             return max_pool2_gradient(input, gradient).map(Some);
         }
         Ok(Some(self.gradient(input, gradient)?))

@@ -1,29 +1,26 @@
 //! Eq. (1) as a function that other operations apply.
 
-use std::sync::Arc;
-
 use candle_core::{Result, Tensor, bail};
 
-use super::affine::Affine;
-use super::{BatchStatistics, Dims, Moments, NAME, Norm, NormOptions, count_slices, to_f64};
+use super::card::CardActivation;
+use super::statistics::Place as Known;
+use super::{BatchStatistics, HostActivation, NAME, NormOptions};
+use crate::cuda::on_card;
 
 /// Batch norm with known statistics, then LeakyReLU, for operations that apply it to what they read or write
 /// ([`fused_conv2d`](fn@crate::fused_conv2d)).
 #[derive(Clone, Debug)]
-pub struct Activation {
-    /// `γ` and `β`, `[R, C]`.
-    tables: [Tensor; 2],
-    pub(super) rows: Arc<[usize]>,
-    pub(super) moments: Arc<Moments>,
-    pub(super) options: NormOptions,
-    /// `γ / √(Var + ε)`, `[R, C]`.
-    pub(super) scales: Arc<[f64]>,
-    /// The function of each row.
-    affine: Arc<[Affine]>,
+pub struct Activation(Place);
+
+/// Where tables and statistics lie.
+#[derive(Clone, Debug)]
+enum Place {
+    Host(HostActivation),
+    Card(CardActivation),
 }
 
 impl Activation {
-    /// The norm with the statistics of a training batch.
+    /// The norm with the statistics of a training batch, on whose device its tables lie.
     ///
     /// # Shapes
     ///
@@ -40,7 +37,15 @@ impl Activation {
         statistics: &BatchStatistics,
         options: NormOptions,
     ) -> Result<Self> {
-        Self::new([gamma, beta], rows, Arc::clone(&statistics.moments), options)
+        let tables = [gamma, beta];
+        Ok(Self(match statistics.place() {
+            Known::Host { moments, .. } => {
+                Place::Host(HostActivation::new(tables, rows, moments.clone(), options)?)
+            }
+            Known::Card(moments) => {
+                Place::Card(CardActivation::of_batch(tables, rows, moments, options)?)
+            }
+        }))
     }
 
     /// The norm with given means and variances, for inference.
@@ -54,40 +59,16 @@ impl Activation {
     ///
     /// Those of [`Self::of_batch`].
     pub fn of_running(
-        [gamma, beta]: [&Tensor; 2],
-        [mean, variance]: [&Tensor; 2],
-        rows: &[usize],
-        options: NormOptions,
-    ) -> Result<Self> {
-        let moments = Moments {
-            mean: to_f64(mean)?,
-            variance: to_f64(variance)?,
-            slices: count_slices(rows, gamma.dim(0)?),
-        };
-        Self::new([gamma, beta], rows, Arc::new(moments), options)
-    }
-
-    fn new(
         tables: [&Tensor; 2],
+        running: [&Tensor; 2],
         rows: &[usize],
-        moments: Arc<Moments>,
         options: NormOptions,
     ) -> Result<Self> {
-        let (row_count, channels) = tables[0].dims2()?;
-        let known = [moments.mean.len(), moments.variance.len(), tables[1].elem_count()];
-        if known.iter().any(|&known| known != row_count * channels) {
-            bail!(
-                "{NAME}: got tables of {known:?} numbers, expected {} each",
-                row_count * channels
-            );
-        }
-        let numbers = [to_f64(tables[0])?, to_f64(tables[1])?];
-        let [gamma, beta] = numbers.each_ref().map(Vec::as_slice);
-        let affine = Affine::of_rows([gamma, beta], &moments, options, channels).into();
-        let inverse = moments.inverse_deviations(options.epsilon);
-        let scales = gamma.iter().zip(inverse).map(|(gamma, inverse)| gamma * inverse).collect();
-        let tables = [tables[0].contiguous()?, tables[1].contiguous()?];
-        Ok(Self { tables, rows: rows.into(), moments, options, scales, affine })
+        Ok(Self(if on_card(tables[0]) {
+            Place::Card(CardActivation::of_running(tables, running, rows, options)?)
+        } else {
+            Place::Host(HostActivation::of_running(tables, running, rows, options)?)
+        }))
     }
 
     /// Returns the normalised and rectified map, in a pass of its own and without a graph.
@@ -98,7 +79,7 @@ impl Activation {
     ///
     /// # Errors
     ///
-    /// Returns an error if the map does not fit the tables and rows.
+    /// Returns an error if the map does not fit the tables and rows, or lies elsewhere.
     ///
     /// # Examples
     ///
@@ -115,8 +96,10 @@ impl Activation {
     /// # Ok::<(), candle_core::Error>(())
     /// ```
     pub fn apply(&self, input: &Tensor) -> Result<Tensor> {
-        let norm = self.norm(input)?;
-        input.contiguous()?.apply_op3_no_bwd(&self.tables[0], &self.tables[1], &norm)
+        match &self.0 {
+            Place::Host(norm) => norm.apply(input),
+            Place::Card(norm) => norm.apply(input),
+        }
     }
 
     /// Returns the gradients of [`Self::apply`] with respect to input, `γ` and `β`, where the statistics are
@@ -133,38 +116,33 @@ impl Activation {
                 input.dims()
             );
         }
-        let [gamma, beta] = &self.tables;
-        self.norm(input)?.all_gradients([input, gamma, beta, gradient])
+        match &self.0 {
+            Place::Host(norm) => norm.gradients(input, gradient),
+            Place::Card(norm) => norm.gradients(input, gradient),
+        }
     }
 
     /// Checks that it fits a map `[B, H, W, C]`.
     pub(crate) fn check(&self, shape: (usize, usize, usize, usize)) -> Result<()> {
-        let [gamma, beta] = &self.tables;
-        Dims::new(shape, [gamma, beta], &self.rows, self.options).map(drop)
+        match &self.0 {
+            Place::Host(norm) => norm.check(shape),
+            Place::Card(norm) => norm.check(shape),
+        }
     }
 
-    fn norm(&self, input: &Tensor) -> Result<Norm> {
-        let [gamma, beta] = &self.tables;
-        let dims = Dims::new(input.dims4()?, [gamma, beta], &self.rows, self.options)?;
-        Ok(Norm { dims, rows: Arc::clone(&self.rows), moments: Arc::clone(&self.moments) })
-    }
-
-    /// The rows of the tables.
-    pub(crate) fn row_count(&self) -> usize {
-        self.affine.len()
-    }
-
-    pub(super) fn channels(&self) -> usize {
-        self.scales.len() / self.row_count().max(1)
-    }
-
-    /// The functions of all rows.
-    pub(crate) fn affine(&self) -> &[Affine] {
-        &self.affine
-    }
-
-    /// The row of each slice.
-    pub(crate) fn rows(&self) -> &[usize] {
-        &self.rows
+    /// What operations on the CPU join into themselves.
+    ///
+    /// # Errors
+    ///
+    /// If it lies on a card.
+    pub(crate) fn host(&self) -> Result<&HostActivation> {
+        match &self.0 {
+            Place::Host(norm) => Ok(norm),
+            Place::Card(_) => {
+                bail!(
+                    "{NAME}: got statistics on a card, expected them where the map is, on the CPU"
+                )
+            }
+        }
     }
 }

@@ -8,7 +8,7 @@
 
 use rayon::prelude::*;
 
-use super::Activation;
+use super::HostActivation;
 use super::cpu::Sums;
 use super::tables::{repeat, to_f32};
 use super::units::Units;
@@ -43,7 +43,7 @@ pub(crate) struct Pixels<'a> {
     pub(crate) step: usize,
 }
 
-impl Activation {
+impl HostActivation {
     /// The sums of all rows, from those of units of `δ` and `δ (x - E)`.
     pub(crate) fn product_sums(&self, units: &Units) -> ProductSums {
         let inverse = self.moments.inverse_deviations(self.options.epsilon);
@@ -113,7 +113,7 @@ impl Pixels<'_> {
 struct Tables([Vec<f32>; 4]);
 
 impl Tables {
-    fn new(norm: &Activation, row: usize, sums: &Sums) -> Self {
+    fn new(norm: &HostActivation, row: usize, sums: &Sums) -> Self {
         let channels = norm.channels();
         let inverse = norm.moments.inverse_deviations(norm.options.epsilon);
         let count = sums.count.max(1.0);

@@ -2,7 +2,7 @@
 
 use candle_core::Result;
 
-use super::{Dims, count_slices};
+use super::{Dims, NormOptions, count_slices};
 use crate::cuda::{
     Argument::{self, Float, Read, Write},
     Buffer, Launch, Program, Source,
@@ -17,7 +17,7 @@ const SOURCE: Source = Source {
     kernels: &[
         "batch_norm_segments",
         "batch_norm_statistics",
-        "batch_norm_given",
+        "batch_norm_scales",
         "batch_norm_leaky_relu",
         "batch_norm_gradient_segments",
         "batch_norm_gradient_sums",
@@ -32,63 +32,81 @@ const PIECE: usize = 1024;
 /// Most channels that a block's threads lie along.
 const LANES: usize = 32;
 
-/// Returns the program of Eq. (1) with the batch's own statistics.
+/// Returns the program of a batch's statistics.
 ///
 /// # Shapes
 ///
-/// - inputs: input `[B, N, C]`, `γ` and `β` `[R, C]`
-/// - outputs: the result; mean, unbiased variance, what rounding the mean left over in deviations, and
-///   `1 / √(Var + ε)`, each `[R, C]`
+/// - input: `[B, N, C]`
+/// - outputs: mean, unbiased variance, biased variance and what rounding the mean left over, each `[R, C]`
 ///
 /// # Errors
 ///
 /// If the elements are more than a kernel counts.
-pub(super) fn forward(dims: Dims, rows: &[usize]) -> Result<Program> {
+pub(super) fn statistics(dims: Dims, rows: &[usize]) -> Result<Program> {
     let plan = Plan::new(dims, rows)?;
     let mut program = Program::new(SOURCE);
-    let [input, gamma, beta] = [0; 3].map(|_| program.buffer(Buffer::Input));
+    let input = program.buffer(Buffer::Input);
     let of_rows = program.buffer(plan.rows());
-    let out = program.buffer(Buffer::Output(plan.length));
     let table = dims.rows * dims.channels;
-    let [mean, variance, rest, inverse] = [0; 4].map(|_| program.buffer(Buffer::Output(table)));
+    let outputs = [0; 4].map(|_| program.buffer(Buffer::Output(table)));
     let partial = plan.segments * dims.channels;
     let [means, squares] = [0; 2].map(|_| program.buffer(Buffer::Scratch(partial)));
 
     let mut arguments = vec![Write(means), Write(squares), Read(input)];
     arguments.extend([plan.pixels, plan.channels, plan.lanes, plan.piece, plan.pieces]);
     program.launch(plan.tiles("batch_norm_segments", plan.segments, arguments));
-    let mut arguments = [mean, variance, rest, inverse].map(Write).to_vec();
+    let mut arguments = outputs.map(Write).to_vec();
     arguments.extend([means, squares, input, of_rows].map(Read));
     arguments.push(Argument::count(plan.segments)?);
     arguments.extend([plan.pixels, plan.channels, plan.lanes, plan.piece, plan.pieces]);
-    arguments.push(plan.epsilon);
     program.launch(plan.tiles("batch_norm_statistics", dims.rows, arguments));
-    plan.apply(&mut program, out, [input, gamma, beta, mean, rest, inverse, of_rows]);
     Ok(program)
 }
 
-/// Returns the program of Eq. (1) with given statistics.
+/// Returns the program of what Eq. (1) needs of `length` known means and variances.
 ///
 /// # Shapes
 ///
-/// - inputs: input `[B, N, C]`; `γ`, `β`, mean and variance, each `[R, C]`
+/// - inputs: variance and, if `rounded`, what rounding the mean left over
+/// - outputs: the latter in deviations, and `1 / √(Var + ε)`
+///
+/// # Errors
+///
+/// As [`statistics`].
+#[expect(clippy::cast_possible_truncation, reason = "a constant near 0, kept in f32")]
+pub(super) fn scales(length: usize, rounded: bool, options: NormOptions) -> Result<Program> {
+    let mut program = Program::new(SOURCE);
+    let variance = program.buffer(Buffer::Input);
+    let shift = program.buffer(if rounded { Buffer::Input } else { Buffer::Scratch(1) });
+    let [rest, inverse] = [0; 2].map(|_| program.buffer(Buffer::Output(length)));
+    let mut arguments = vec![Write(rest), Write(inverse), Read(variance), Read(shift)];
+    arguments.extend([Argument::Int(i32::from(rounded)), Float(options.epsilon as f32)]);
+    arguments.push(Argument::count(length)?);
+    program.launch_items("batch_norm_scales", length, arguments);
+    Ok(program)
+}
+
+/// Returns the program of Eq. (1) with known statistics.
+///
+/// # Shapes
+///
+/// - inputs: input `[B, N, C]`; `γ`, `β`, mean, its rest and `1 / √(Var + ε)`, each `[R, C]`
 /// - output: the result
 ///
 /// # Errors
 ///
-/// As [`forward`].
-pub(super) fn inference(dims: Dims, rows: &[usize]) -> Result<Program> {
+/// As [`statistics`].
+pub(super) fn forward(dims: Dims, rows: &[usize]) -> Result<Program> {
     let plan = Plan::new(dims, rows)?;
     let mut program = Program::new(SOURCE);
-    let [input, gamma, beta, mean, variance] = [0; 5].map(|_| program.buffer(Buffer::Input));
+    let inputs = [0; 6].map(|_| program.buffer(Buffer::Input));
     let of_rows = program.buffer(plan.rows());
-    let table = dims.rows * dims.channels;
-    let [rest, inverse] = [0; 2].map(|_| program.buffer(Buffer::Scratch(table)));
     let out = program.buffer(Buffer::Output(plan.length));
-    let mut arguments = vec![Write(rest), Write(inverse), Read(variance), plan.epsilon];
-    arguments.push(Argument::count(table)?);
-    program.launch_items("batch_norm_given", table, arguments);
-    plan.apply(&mut program, out, [input, gamma, beta, mean, rest, inverse, of_rows]);
+    let mut arguments = vec![Write(out)];
+    arguments.extend(inputs.map(Read));
+    arguments.extend([Read(of_rows), plan.pixels, plan.channels, plan.slope]);
+    arguments.push(Argument::count(plan.length)?);
+    program.launch_items("batch_norm_leaky_relu", plan.length, arguments);
     Ok(program)
 }
 
@@ -97,12 +115,12 @@ pub(super) fn inference(dims: Dims, rows: &[usize]) -> Result<Program> {
 /// # Shapes
 ///
 /// - inputs: input and the gradient with respect to the result, `[B, N, C]`; `γ`, `β`, and the mean, its
-///   rest and `1 / √(Var + ε)` that [`forward`] returned, each `[R, C]`
+///   rest and `1 / √(Var + ε)`, each `[R, C]`
 /// - outputs: the gradients with respect to input, `γ` and `β`
 ///
 /// # Errors
 ///
-/// As [`forward`].
+/// As [`statistics`].
 pub(super) fn backward(dims: Dims, rows: &[usize]) -> Result<Program> {
     let plan = Plan::new(dims, rows)?;
     let mut program = Program::new(SOURCE);
@@ -142,7 +160,7 @@ pub(super) fn backward(dims: Dims, rows: &[usize]) -> Result<Program> {
 ///
 /// # Errors
 ///
-/// As [`forward`].
+/// As [`statistics`].
 #[expect(clippy::cast_possible_truncation, reason = "a factor of numbers of type f32")]
 pub(super) fn follow(dims: Dims, rows: &[usize], decay: f64) -> Result<Program> {
     let length = dims.rows * dims.channels;
@@ -170,7 +188,6 @@ struct Plan {
     lanes: Argument,
     piece: Argument,
     pieces: Argument,
-    epsilon: Argument,
     slope: Argument,
 }
 
@@ -194,7 +211,6 @@ impl Plan {
             lanes: Argument::count(lanes)?,
             piece: Argument::count(PIECE)?,
             pieces: Argument::count(pieces)?,
-            epsilon: Float(dims.options.epsilon as f32),
             slope: Float(dims.options.slope as f32),
         })
     }
@@ -214,14 +230,5 @@ impl Plan {
     fn tiles(&self, kernel: &'static str, items: usize, arguments: Vec<Argument>) -> Launch {
         let grid = [items, self.dims.channels.div_ceil(self.lane_count), 1];
         Launch { kernel, grid, threads: Program::THREADS, arguments }
-    }
-
-    /// Eq. (1), given the buffers of input, `γ`, `β`, mean, its rest, `1 / √(Var + ε)` and rows.
-    fn apply(&self, program: &mut Program, out: usize, buffers: [usize; 7]) {
-        let mut arguments = vec![Write(out)];
-        arguments.extend(buffers.map(Read));
-        let length = Argument::count(self.length).expect("`new` has counted it");
-        arguments.extend([self.pixels, self.channels, self.slope, length]);
-        program.launch_items("batch_norm_leaky_relu", self.length, arguments);
     }
 }

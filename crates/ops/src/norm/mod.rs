@@ -16,13 +16,13 @@ mod activation;
     reason = "a call would cross the boundary of the vector unit's code"
 )]
 mod affine;
+mod card;
 mod cpu;
-#[cfg(feature = "cuda")]
-mod cuda;
+mod host_activation;
 mod input_gradient;
-#[cfg(any(feature = "cuda", test))]
 mod launches;
 mod reference;
+mod statistics;
 #[expect(
     clippy::inline_always,
     reason = "a call would cross the boundary of the vector unit's code"
@@ -34,17 +34,14 @@ mod units;
 
 use std::sync::Arc;
 
-#[cfg(feature = "cuda")]
-pub use self::cuda::{
-    CardStatistics, batch_norm_leaky_relu_gradients_on_card, batch_norm_leaky_relu_on_card,
-    normalize_leaky_relu_on_card,
-};
 use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, CustomOp3, DType, Layout, Result, Shape, Tensor, WithDType, bail};
 
 pub use self::activation::Activation;
 pub(crate) use self::affine::Affine;
+pub(crate) use self::host_activation::HostActivation;
 pub(crate) use self::input_gradient::Pixels;
+pub use self::statistics::{BatchStatistics, batch_statistics};
 pub(crate) use self::units::{Units, write_moments};
 use crate::storage::{View, elements, unsupported, with_view};
 
@@ -63,36 +60,11 @@ impl Default for NormOptions {
     }
 }
 
-/// What one training batch says about the distribution of every channel, per row.
-#[derive(Clone, Debug, PartialEq)]
-pub struct BatchStatistics {
-    /// Mean, `[R, C]` row-major; 0 where the row is not present.
-    pub mean: Vec<f32>,
-    /// Unbiased variance (divided by one less than the count), `[R, C]`; 0 where not present.
-    pub variance: Vec<f32>,
-    /// Whether some slice used the row, `[R]`.
-    pub present: Vec<bool>,
-    /// The same before rounding, for [`Activation`].
-    moments: Arc<Moments>,
-}
-
-impl BatchStatistics {
-    /// From sums that an operation took of its results' units, which have `pixels` a slice.
-    pub(crate) fn of_units(
-        units: &Units,
-        rows: &[usize],
-        row_count: usize,
-        pixels: usize,
-    ) -> Result<Self> {
-        check_rows(rows, units.slices(), row_count)?;
-        Arc::new(units.moments(rows, row_count)).unbiased(pixels)
-    }
-}
-
 /// Returns the normalised and rectified `input`, Eq. (1) of the module, and the statistics it was
 /// normalised with.
 ///
-/// Differentiable in `input`, `gamma` and `beta`, through the statistics. Sums run in `f64`.
+/// Differentiable in `input`, `gamma` and `beta`, through the statistics. Sums run in `f64`. For the CPU: on a
+/// card, and without a graph, [`batch_statistics`] and [`Activation`] do the same in two steps.
 ///
 /// # Shapes
 ///
@@ -123,7 +95,7 @@ impl BatchStatistics {
 /// let (output, statistics) =
 ///     batch_norm_leaky_relu(&image, &gamma, &gamma.zeros_like()?, &[0], options)?;
 /// assert_eq!(output.flatten_all()?.to_vec1::<f32>()?, [-2., 10.]);
-/// assert_eq!((statistics.mean[0], statistics.variance[0]), (2.0, 2.0));
+/// assert_eq!((statistics.mean()?, statistics.variance()?), (vec![2.0], vec![2.0]));
 /// # Ok::<(), candle_core::Error>(())
 /// ```
 pub fn batch_norm_leaky_relu(
@@ -136,37 +108,15 @@ pub fn batch_norm_leaky_relu(
     let dims = Dims::new(input.dims4()?, [gamma, beta], rows, options)?;
     let input = input.contiguous()?;
     let statistics = batch_statistics(&input, rows, dims.rows)?;
-    let norm = Norm { dims, rows: rows.into(), moments: Arc::clone(&statistics.moments) };
+    let statistics::Place::Host { moments, .. } = statistics.place() else {
+        bail!(
+            "{NAME}: got tensors on a card, expected them on the CPU; \
+             a card has `batch_statistics` and `Activation`"
+        );
+    };
+    let norm = Norm { dims, rows: rows.into(), moments: Arc::clone(moments) };
     let output = input.apply_op3(&gamma.contiguous()?, &beta.contiguous()?, norm)?;
     Ok((output, statistics))
-}
-
-/// Returns what a batch says about the distribution of every channel, per row.
-///
-/// # Shapes
-///
-/// - `input`: `[B, H, W, C]`
-/// - `rows`: for each of the `B` slices, the row that it uses, below `row_count`
-///
-/// # Errors
-///
-/// Returns an error if there is not one row for each slice, a row is out of range or has a single value per
-/// channel, or the elements are neither `f32` nor `f64`.
-pub fn batch_statistics(
-    input: &Tensor,
-    rows: &[usize],
-    row_count: usize,
-) -> Result<BatchStatistics> {
-    let (batch, height, width, channels) = input.dims4()?;
-    check_rows(rows, batch, row_count)?;
-    let pixels = height * width;
-    let dims = Dims { pixels, channels, rows: row_count, options: NormOptions::default() };
-    let moments = with_view(NAME, input, |view| match view.0.dtype() {
-        DType::F32 => Ok(cpu::moments(elements(NAME, view)?, rows, dims)),
-        DType::F64 => Ok(reference::moments(elements(NAME, view)?, rows, dims)),
-        other => Err(unsupported(NAME, other)),
-    })?;
-    Arc::new(moments).unbiased(pixels)
 }
 
 const NAME: &str = "batch_norm_leaky_relu";
@@ -237,16 +187,11 @@ impl Moments {
             );
         }
         let count_of = |index: usize| counts[index / channels].max(2) as f64;
-        Ok(BatchStatistics {
-            mean: self.mean.iter().map(|&mean| mean as f32).collect(),
-            variance: (0..)
-                .map(count_of)
-                .zip(&self.variance)
-                .map(|(count, variance)| (variance * count / (count - 1.0)) as f32)
-                .collect(),
-            present: self.slices.iter().map(|&slices| slices > 0).collect(),
-            moments: Arc::clone(self),
-        })
+        let mean = self.mean.iter().map(|&mean| mean as f32).collect();
+        let unbiased = |(count, variance)| (variance * count / (count - 1.0)) as f32;
+        let variance = (0..).map(count_of).zip(&self.variance).map(unbiased).collect();
+        let present = self.slices.iter().map(|&slices| slices > 0).collect();
+        Ok(BatchStatistics::on_host(present, [mean, variance], Arc::clone(self)))
     }
 
     /// `1 / √(Var + ε)`, `[R, C]`.

@@ -100,12 +100,12 @@ extern "C" __global__ void __launch_bounds__(THREADS) batch_norm_segments(
     }
 }
 
-// Statistics of every row: Eq. (1)'s, and the unbiased variance. Grid: (R, C / lanes).
+// Statistics of every row, the variance both unbiased and as Eq. (1) has it; `rest` is what rounding the mean
+// left over. Grid: (R, C / lanes).
 extern "C" __global__ void __launch_bounds__(THREADS) batch_norm_statistics(
-    float* __restrict__ mean, float* __restrict__ variance, float* __restrict__ rest, float* __restrict__ inverse,
+    float* __restrict__ mean, float* __restrict__ variance, float* __restrict__ biased, float* __restrict__ rest,
     const float* __restrict__ means, const float* __restrict__ squares, const float* __restrict__ input,
-    const int* __restrict__ rows, int segments, int pixels, int channels, int lanes, int piece, int pieces,
-    float epsilon)
+    const int* __restrict__ rows, int segments, int pixels, int channels, int lanes, int piece, int pieces)
 {
     const int row = blockIdx.x, channel = blockIdx.y * lanes + threadIdx.x % lanes;
     Moments own = {0.0, 0.0, 0.0};
@@ -122,23 +122,23 @@ extern "C" __global__ void __launch_bounds__(THREADS) batch_norm_statistics(
     own = joined_over_block(own, lanes);
     if ((int)threadIdx.x >= lanes || channel >= channels) return;
     const int at = row * channels + channel;
-    const double biased = own.count > 0.0 ? own.squares / own.count : 0.0;
-    const double scale = 1.0 / sqrt(biased + epsilon);
     mean[at] = (float)own.mean;
-    variance[at] = own.count > 1.0 ? (float)(biased * own.count / (own.count - 1.0)) : 0.0f;
-    rest[at] = (float)(((double)mean[at] - own.mean) * scale);
-    inverse[at] = (float)scale;
+    variance[at] = own.count > 1.0 ? (float)(own.squares / (own.count - 1.0)) : 0.0f;
+    biased[at] = own.count > 0.0 ? (float)(own.squares / own.count) : 0.0f;
+    rest[at] = (float)((double)mean[at] - own.mean);
 }
 
-// What Eq. (1) needs of given statistics. One thread per entry of the tables.
-extern "C" __global__ void __launch_bounds__(THREADS) batch_norm_given(
-    float* __restrict__ rest, float* __restrict__ inverse, const float* __restrict__ variance, float epsilon,
-    int length)
+// What Eq. (1) needs of known statistics; `shift` is what rounding the mean left over, if it was `rounded`. One
+// thread per entry of the tables.
+extern "C" __global__ void __launch_bounds__(THREADS) batch_norm_scales(
+    float* __restrict__ rest, float* __restrict__ inverse, const float* __restrict__ variance,
+    const float* __restrict__ shift, int rounded, float epsilon, int length)
 {
     const unsigned at = blockIdx.x * THREADS + threadIdx.x;
     if (at >= (unsigned)length) return;
-    rest[at] = 0.0f;
-    inverse[at] = (float)(1.0 / sqrt((double)variance[at] + epsilon));
+    const double scale = 1.0 / sqrt((double)variance[at] + epsilon);
+    rest[at] = rounded ? (float)(shift[at] * scale) : 0.0f;
+    inverse[at] = (float)scale;
 }
 
 // Eq. (1). One thread per element.

@@ -5,13 +5,13 @@
 //! ```
 
 mod cpu;
-#[cfg(any(feature = "cuda", test))]
 mod launches;
 #[cfg(test)]
 mod tests;
 
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, bail};
 
+use crate::cuda;
 use crate::storage::unary;
 
 /// Returns the image enlarged by `factor`, its pixels taken from the channels as in Eq. (1) of the
@@ -57,7 +57,6 @@ pub fn pixel_shuffle(input: &Tensor, factor: usize) -> Result<Tensor> {
     input.contiguous()?.apply_op1(Shuffle(dims))
 }
 
-/// Sizes of the coarse image, and the channels of the fine one.
 /// Returns the inverse of [`pixel_shuffle`], which is its gradient as well.
 ///
 /// # Shapes
@@ -81,6 +80,7 @@ pub fn pixel_unshuffle(fine: &Tensor, factor: usize) -> Result<Tensor> {
     fine.contiguous()?.apply_op1_no_bwd(&Unshuffle(dims))
 }
 
+/// Sizes of the coarse image, and the channels of the fine one.
 #[derive(Clone, Copy, Debug)]
 struct Dims {
     batch: usize,
@@ -108,12 +108,22 @@ impl Dims {
 
 struct Shuffle(Dims);
 
+impl Shuffle {
+    fn plan(&self) -> Result<cuda::Planned> {
+        Ok((launches::shuffle(self.0)?, self.0.fine_shape()))
+    }
+}
+
 impl CustomOp1 for Shuffle {
     fn name(&self) -> &'static str {
         "pixel_shuffle"
     }
 
     fn cpu_fwd(&self, input: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
+        let emulated = cuda::if_emulated(self.name(), [(input, layout)], || self.plan())?;
+        if let Some(emulated) = emulated {
+            return Ok(emulated);
+        }
         let dims = self.0;
         let output = unary(
             self.name(),
@@ -130,10 +140,9 @@ impl CustomOp1 for Shuffle {
         input: &candle_core::CudaStorage,
         layout: &Layout,
     ) -> Result<(candle_core::CudaStorage, Shape)> {
-        let program = launches::shuffle(self.0)?;
+        let (program, shape) = self.plan()?;
         // SAFETY: the launch is made for the sizes of this image, and runs between guards in its test.
-        let fine = unsafe { crate::cuda::card::apply(self.name(), &program, [(input, layout)])? };
-        Ok((fine, self.0.fine_shape()))
+        Ok((unsafe { cuda::card::apply(self.name(), &program, [(input, layout)])? }, shape))
     }
 
     fn bwd(&self, input: &Tensor, _output: &Tensor, gradient: &Tensor) -> Result<Option<Tensor>> {
@@ -147,12 +156,22 @@ impl CustomOp1 for Shuffle {
 /// The inverse of [`Shuffle`], which is also its gradient.
 struct Unshuffle(Dims);
 
+impl Unshuffle {
+    fn plan(&self) -> Result<cuda::Planned> {
+        Ok((launches::unshuffle(self.0)?, self.0.coarse_shape()))
+    }
+}
+
 impl CustomOp1 for Unshuffle {
     fn name(&self) -> &'static str {
         "pixel_unshuffle"
     }
 
     fn cpu_fwd(&self, fine: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
+        let emulated = cuda::if_emulated(self.name(), [(fine, layout)], || self.plan())?;
+        if let Some(emulated) = emulated {
+            return Ok(emulated);
+        }
         let dims = self.0;
         let coarse = unary(
             self.name(),
@@ -169,9 +188,8 @@ impl CustomOp1 for Unshuffle {
         fine: &candle_core::CudaStorage,
         layout: &Layout,
     ) -> Result<(candle_core::CudaStorage, Shape)> {
-        let program = launches::unshuffle(self.0)?;
+        let (program, shape) = self.plan()?;
         // SAFETY: the launch is made for the sizes of this image, and runs between guards in its test.
-        let coarse = unsafe { crate::cuda::card::apply(self.name(), &program, [(fine, layout)])? };
-        Ok((coarse, self.0.coarse_shape()))
+        Ok((unsafe { cuda::card::apply(self.name(), &program, [(fine, layout)])? }, shape))
     }
 }

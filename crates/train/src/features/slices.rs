@@ -101,10 +101,7 @@ impl MiniBatch {
                 .iter()
                 .map(|batch| images(batch, &Device::Cpu))
                 .collect::<Result<_>>()?,
-            labels: batches
-                .iter()
-                .map(|batch| labels(batch, &Device::Cpu))
-                .collect::<Result<_>>()?,
+            labels: batches.iter().map(labels).collect::<Result<_>>()?,
         })
     }
 }

@@ -9,6 +9,7 @@ use anyhow::{Context, Result};
 
 use super::run::pool;
 use super::{Cell, CellStatus, threads_per_job};
+use crate::compute::Compute;
 use crate::observer::{Event, Observer};
 use crate::run::{AbsentClass, TrainRequest, train};
 use crate::run_folder::{Resume, RunFolder, Timing};
@@ -47,6 +48,7 @@ pub fn estimate(
     cells: &[Cell],
     statuses: &[CellStatus],
     jobs: usize,
+    compute: Compute,
     scratch: &Path,
 ) -> Result<Estimate> {
     let jobs = jobs.clamp(1, cells.len().max(1));
@@ -65,7 +67,7 @@ pub fn estimate(
             let (seconds, source) = match finished {
                 Some((seconds, count)) => (seconds, EstimateSource::FinishedCells(count)),
                 None => (
-                    short_timing(cell, threads_per_job(jobs), scratch)?,
+                    short_timing(cell, threads_per_job(jobs), compute, scratch)?,
                     EstimateSource::ShortTiming,
                 ),
             };
@@ -101,13 +103,14 @@ fn finished_seconds(
 
 /// Seconds of a whole run, from one that is cut to a few steps but prepares, validates and tests
 /// as the whole one does.
-fn short_timing(cell: &Cell, threads: usize, scratch: &Path) -> Result<f64> {
+fn short_timing(cell: &Cell, threads: usize, compute: Compute, scratch: &Path) -> Result<f64> {
     let folder = scratch.join(format!(".timing-{}-{}", cell.name, std::process::id()));
     let mut experiment = cell.experiment.clone();
     let steps = experiment.schedule.steps.min(SHORT_STEPS);
     experiment.schedule.steps = steps;
     experiment.schedule.validate_every = steps;
     let request = TrainRequest {
+        compute,
         experiment,
         data: cell.data.clone(),
         out: folder.clone(),

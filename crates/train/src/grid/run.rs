@@ -10,6 +10,7 @@ use anyhow::{Context, Result};
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
 use super::{Cell, CellStatus};
+use crate::compute::Compute;
 use crate::observer::{Event, Interrupted, Observer};
 use crate::run::{AbsentClass, TrainRequest, train};
 use crate::run_folder::Resume;
@@ -54,6 +55,7 @@ pub fn threads_per_job(jobs: usize) -> usize {
 pub fn run_cells(
     cells: &[Cell],
     jobs: usize,
+    compute: Compute,
     observer: &dyn GridObserver,
 ) -> Result<Vec<Result<Summary>>> {
     let jobs = jobs.clamp(1, cells.len().max(1));
@@ -64,7 +66,7 @@ pub fn run_cells(
         let mut ended = Vec::new();
         while let Some(cell) = cells.get(next.fetch_add(1, Ordering::Relaxed)) {
             observer.event(cell, &CellEvent::Begun);
-            let result = pool.install(|| run_cell(cell, observer));
+            let result = pool.install(|| run_cell(cell, compute, observer));
             observer.event(cell, &CellEvent::Ended(&result));
             ended.push((cell.index, result));
         }
@@ -88,13 +90,14 @@ pub(super) fn pool(threads: usize) -> Result<ThreadPool> {
     pool.with_context(|| format!("cannot start {threads} threads"))
 }
 
-fn run_cell(cell: &Cell, observer: &dyn GridObserver) -> Result<Summary> {
+fn run_cell(cell: &Cell, compute: Compute, observer: &dyn GridObserver) -> Result<Summary> {
     let status = cell.status()?;
     if observer.wants_stop() {
         let step = if let CellStatus::Unfinished { step } = status { step } else { 0 };
         return Err(Interrupted { step, steps: cell.experiment.schedule.steps }.into());
     }
     let request = TrainRequest {
+        compute,
         experiment: cell.experiment.clone(),
         data: cell.data.clone(),
         out: cell.folder.clone(),

@@ -12,7 +12,8 @@ pub trait Segmenter: Debug + Send + Sync {
     /// Labels, modalities and preparation.
     fn card(&self) -> &ModelCard;
 
-    /// Logits `[B, H, W, C]` of `[B, H, W, s]` images of one modality, an index into the card's.
+    /// Logits `[B, H, W, C]` of `[B, H, W, s]` images of one modality, an index into the card's, on the images'
+    /// device, wherever the weights are.
     ///
     /// # Errors
     ///

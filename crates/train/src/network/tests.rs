@@ -1,3 +1,5 @@
+use duomo_ops::cuda::{emulated, emulator};
+
 use super::testing::{batches, experiment};
 use super::*;
 
@@ -38,6 +40,36 @@ fn a_loss_that_is_not_finite_names_step_and_slices_and_leaves_the_weights() {
 
     assert!(error.contains("step 7") && error.contains("patient/slice"), "{error}");
     assert_eq!(network.fcn.parameters().trainable()["stem"].to_vec1_flat(), before);
+}
+
+#[test]
+fn a_step_on_an_emulated_card_is_that_of_the_cpu() {
+    if emulator::compiler().is_none() {
+        return;
+    }
+    let small = ["schedule.network.width=1", "schedule.preparation.crop=24"];
+    let experiment = experiment("csa", &small);
+    let batches = batches(&experiment);
+    let two_steps = || {
+        let network = TrainedNetwork::of_experiment(&experiment, &Device::Cpu).unwrap().remove(0);
+        let terms = [1, 2].map(|step| network.step(&batches, &experiment, step).unwrap());
+        let weights = network.fcn.parameters().trainable().values();
+        (terms, weights.flat_map(Flat::to_vec1_flat).collect::<Vec<_>>())
+    };
+
+    let (actual, moved) = emulated::on_a_card(two_steps);
+
+    let (expected, moved_by_cpu) = two_steps();
+    let numbers = |terms: &LossTerms| {
+        let all = terms.dice.iter().chain(&terms.cross_entropy).chain(terms.transfer.values());
+        [terms.total].into_iter().chain(all.copied()).collect::<Vec<f64>>()
+    };
+    for (actual, expected) in actual.iter().zip(&expected) {
+        for (actual, expected) in numbers(actual).iter().zip(numbers(expected)) {
+            assert!((actual - expected).abs() < 1e-4 * expected.abs(), "{actual} {expected}");
+        }
+    }
+    assert!(moved != moved_by_cpu, "the CPU has computed both");
 }
 
 trait Flat {

@@ -9,8 +9,8 @@ use std::sync::Mutex;
 use anyhow::Result;
 use duomo_data::{Dataset, read_labels, write_labels};
 use duomo_train::{
-    AbsentClass, BadData, Cell, CellEvent, CellStatus, EstimateSource, Event, Experiment, GRIDS,
-    Grid, GridObserver, Resume, Silent, TrainRequest, estimate, run_cells, train,
+    AbsentClass, BadData, Cell, CellEvent, CellStatus, Compute, EstimateSource, Event, Experiment,
+    GRIDS, Grid, GridObserver, Resume, Silent, TrainRequest, estimate, run_cells, train,
 };
 use tempfile::TempDir;
 
@@ -69,6 +69,7 @@ impl GridObserver for Begun {
 
 fn request(cell: &Cell) -> TrainRequest {
     TrainRequest {
+        compute: Compute::Cpu,
         experiment: cell.experiment.clone(),
         data: cell.data.clone(),
         out: cell.folder.clone(),
@@ -123,7 +124,7 @@ fn only_what_is_missing_is_done_and_a_killed_cell_goes_on_to_the_same_bits() {
 
     // One job on all threads, undisturbed.
     let begun = Begun::default();
-    let ended = run_cells(&whole, 1, &begun).unwrap();
+    let ended = run_cells(&whole, 1, Compute::Cpu, &begun).unwrap();
     assert!(ended.iter().all(Result::is_ok), "{ended:?}");
     assert_eq!(begun.0.into_inner().unwrap(), [0, 1]);
     assert!(whole.iter().all(|cell| cell.status().unwrap() == CellStatus::Done));
@@ -133,7 +134,7 @@ fn only_what_is_missing_is_done_and_a_killed_cell_goes_on_to_the_same_bits() {
     assert!(killed.is_err());
     assert_eq!(broken[0].status().unwrap(), CellStatus::Unfinished { step: 4 });
     assert_eq!(broken[1].status().unwrap(), CellStatus::Missing);
-    let ended = run_cells(&broken, 2, &Begun::default()).unwrap();
+    let ended = run_cells(&broken, 2, Compute::Cpu, &Begun::default()).unwrap();
     assert!(ended.iter().all(Result::is_ok), "{ended:?}");
 
     for (whole, broken) in whole.iter().zip(&broken) {
@@ -152,16 +153,16 @@ fn an_estimate_is_measured_and_leaves_nothing_behind() {
     let statuses =
         |cells: &[Cell]| cells.iter().map(|cell| cell.status().unwrap()).collect::<Vec<_>>();
 
-    let first = estimate(&cells, &statuses(&cells), 1, &runs).unwrap();
+    let first = estimate(&cells, &statuses(&cells), 1, Compute::Cpu, &runs).unwrap();
     assert_eq!(first.sources["mscmr"], EstimateSource::ShortTiming);
     assert!(first.seconds > 0.0);
     assert_eq!(fs::read_dir(&runs).unwrap().count(), 0);
 
-    run_cells(&cells[..1], 1, &Begun::default()).unwrap();
-    let second = estimate(&cells, &statuses(&cells), 1, &runs).unwrap();
+    run_cells(&cells[..1], 1, Compute::Cpu, &Begun::default()).unwrap();
+    let second = estimate(&cells, &statuses(&cells), 1, Compute::Cpu, &runs).unwrap();
     assert_eq!(second.sources["mscmr"], EstimateSource::FinishedCells(1));
-    run_cells(&cells, 1, &Begun::default()).unwrap();
-    let nothing = estimate(&cells, &statuses(&cells), 1, &runs).unwrap();
+    run_cells(&cells, 1, Compute::Cpu, &Begun::default()).unwrap();
+    let nothing = estimate(&cells, &statuses(&cells), 1, Compute::Cpu, &runs).unwrap();
     assert!(nothing.seconds == 0.0 && nothing.sources.is_empty());
 }
 
@@ -209,7 +210,7 @@ fn a_damaged_checkpoint_is_bad_data_with_a_remedy() {
         fs::write(cell.folder.join(format!("checkpoints/{name}.safetensors")), "torn").unwrap();
     }
 
-    let ended = run_cells(&[cell], 1, &Begun::default()).unwrap();
+    let ended = run_cells(&[cell], 1, Compute::Cpu, &Begun::default()).unwrap();
 
     let error = ended[0].as_ref().unwrap_err();
     assert!(error.downcast_ref::<BadData>().is_some(), "{error:#}");
@@ -231,7 +232,9 @@ fn a_class_that_no_test_patient_has_is_told_before_the_first_step() {
     }
     let cell = fixture.cells("runs").unwrap().remove(0);
 
-    let refused = run_cells(std::slice::from_ref(&cell), 1, &Begun::default()).unwrap().remove(0);
+    let refused = run_cells(std::slice::from_ref(&cell), 1, Compute::Cpu, &Begun::default())
+        .unwrap()
+        .remove(0);
 
     let error = refused.unwrap_err();
     assert!(error.downcast_ref::<BadData>().is_some(), "{error:#}");

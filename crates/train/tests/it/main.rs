@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use duomo_data::Dataset;
 use duomo_phantom::{Kind, Modality, Options, write_dataset};
-use duomo_train::{AbsentClass, Experiment, Resume, TrainRequest};
+use duomo_train::{AbsentClass, Compute, Experiment, Resume, TrainRequest};
 use tempfile::TempDir;
 
 /// Few patients on coarse pixels, and a network that steps in milliseconds.
@@ -40,6 +40,7 @@ fn request(method: &str, modalities: &[&str], data: &Path, out: PathBuf) -> Trai
     let overrides = TINY.map(str::to_owned);
     let experiment = Experiment::load(dataset, method, "quick", 11, &overrides).unwrap();
     TrainRequest {
+        compute: Compute::Cpu,
         experiment,
         data: data.to_owned(),
         out,

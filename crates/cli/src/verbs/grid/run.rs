@@ -17,12 +17,15 @@ use crate::console;
 use crate::exit::{Outcome, usage};
 use crate::progress::clock;
 use crate::table::{Align, Table, number};
+use crate::verbs::device::DeviceArguments;
 
 /// Arguments of `duomo grid run`.
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
     #[command(flatten)]
     grid: GridArguments,
+    #[command(flatten)]
+    device: DeviceArguments,
     /// Runs at a time; each gets its share of the threads.
     #[arg(long, value_name = "J", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1024))]
     jobs: u16,
@@ -70,6 +73,7 @@ struct EndedModality {
 /// What kept all runs from being done; if some were done, they are listed and the code is 4.
 pub(super) fn run(arguments: &Arguments) -> Result<Outcome> {
     let start = Instant::now();
+    let compute = arguments.device.compute()?;
     let cells = chosen(arguments.grid.cells()?, arguments.index)?;
     let statuses = statuses(&cells)?;
     let jobs = usize::from(arguments.jobs);
@@ -86,12 +90,12 @@ pub(super) fn run(arguments: &Arguments) -> Result<Outcome> {
             // One job of many: timing it first would cost each of them its start.
             None
         } else {
-            let estimate = estimate(&cells, &statuses, jobs, &arguments.grid.runs)?;
+            let estimate = estimate(&cells, &statuses, jobs, compute, &arguments.grid.runs)?;
             console::note(&estimate_text(&estimate, open.len(), jobs.min(open.len())));
             Some(Duration::from_secs_f64(estimate.seconds))
         };
         let board = Board::new(&open, estimate);
-        results = run_cells(&open, jobs, &board)?;
+        results = run_cells(&open, jobs, compute, &board)?;
         board.close();
     }
     if let Some(at) = results.iter().position(was_interrupted) {

@@ -17,7 +17,7 @@ use anyhow::{Context as _, Result};
 use duomo_data::make_folder;
 use duomo_train::{CommonRules, Ensemble, Mirroring, Model, PostProcessing, Segmenter as _};
 
-use super::device;
+use super::device::DeviceArguments;
 use crate::batch::{
     Entry, FILE_NAME, FileRecord, Input, Manifest, ModelFile, Precision, Recipe, Shard, Status,
     collect,
@@ -83,9 +83,8 @@ pub(crate) struct Arguments {
     /// Try images again that failed before.
     #[arg(long)]
     retry_failed: bool,
-    /// Where to compute.
-    #[arg(long, value_name = "cpu|cuda[:i]", default_value = "cpu", value_parser = device)]
-    device: String,
+    #[command(flatten)]
+    device: DeviceArguments,
     /// Print JSON: what became of each case.
     #[arg(long)]
     json: bool,
@@ -166,10 +165,11 @@ fn manifest_name(shard: Option<Shard>) -> String {
 
 /// Reads the models, and everything else that is the same for every case.
 fn work(arguments: &Arguments) -> Result<Work> {
+    let device = arguments.device.compute()?.open()?;
     let mut models = Vec::new();
     let mut files = Vec::new();
     for path in std::iter::once(&arguments.model).chain(&arguments.ensemble) {
-        models.push(Model::load(path, &duomo_train::Device::Cpu)?);
+        models.push(Model::load(path, &device)?);
         let record = FileRecord::of(path)
             .with_context(|| format!("cannot read model {}", path.display()))?;
         files.push(ModelFile { file: path.clone(), blake3: record.blake3 });

@@ -18,6 +18,8 @@ mod tests;
 
 use candle_core::{CpuStorage, CustomOp1, D, Layout, Result, Shape, Tensor, WithDType, bail};
 
+use duomo_ops::{cuda::on_card, losses};
+
 use super::{check_classes, check_pixels, elements, with_labels};
 use crate::Error;
 
@@ -32,7 +34,7 @@ const COUNT_EPSILON: f64 = 1e-6;
 /// # Shapes
 ///
 /// - `logits[m]`: `[B_m, H, W, C]`, `f32` or `f64`, of modality `m`
-/// - `labels[m]`: `[B_m, H, W]`, `u8` class indices
+/// - `labels[m]`: `[B_m, H, W]`, `u8` class indices, on the CPU
 /// - `temperature`: above 1 softens; \[Dou2020\] has 2
 ///
 /// # Errors
@@ -100,7 +102,7 @@ impl Confusion {
     fn new(logits: &Tensor, labels: &Tensor, temperature: f64) -> Result<Self> {
         let classes = logits.dim(D::Minus1)?;
         let labels = labels.detach().contiguous()?;
-        let means = logits.contiguous()?.apply_op1(ClassMeans { labels })?; // [C, C + 1]
+        let means = class_means(logits, labels)?; // [C, C + 1]
         let pixels = means.narrow(1, classes, 1)?.detach();
         let softened = (means.narrow(1, 0, classes)? / temperature)?;
         let present = pixels.gt(0.0)?.to_dtype(means.dtype())?;
@@ -115,6 +117,17 @@ impl Confusion {
         let classes = both.sum_all()?.maximum(1.0)?;
         (divergence * both)?.sum_all()?.div(&classes)? * 0.5
     }
+}
+
+/// The mean logits of every class and, in the last column, its pixels, `[C, C + 1]`.
+fn class_means(logits: &Tensor, labels: Tensor) -> Result<Tensor> {
+    if on_card(logits) {
+        return with_labels(&labels, |values| {
+            check_classes(&labels, values, logits.dim(D::Minus1)?)?;
+            losses::class_means(logits, values)
+        });
+    }
+    logits.contiguous()?.apply_op1(ClassMeans { labels })
 }
 
 /// Over the last axis of a matrix.

@@ -28,6 +28,8 @@ use candle_core::{
     CpuStorage, CustomOp1, CustomOp2, Layout, Result, Shape, Tensor, WithDType, bail,
 };
 
+use duomo_ops::{cuda::on_card, losses};
+
 use super::{check_classes, check_pixels, elements, with_labels};
 use crate::Error;
 use cpu::Totals;
@@ -42,7 +44,7 @@ use cpu::Totals;
 /// # Shapes
 ///
 /// - `logits`: `[B, H, W, C]`, `f32` or `f64`
-/// - `labels`: `[B, H, W]`, `u8` class indices
+/// - `labels`: `[B, H, W]`, `u8` class indices, on the CPU
 ///
 /// # Errors
 ///
@@ -75,6 +77,13 @@ pub fn segmentation_losses(
 ) -> std::result::Result<(Tensor, Tensor), Error> {
     check_pixels(logits, labels)?;
     let labels = labels.detach().contiguous()?;
+    if on_card(logits) {
+        let losses = with_labels(&labels, |values| {
+            check_classes(&labels, values, logits.dim(3)?)?;
+            losses::segmentation(logits, values)
+        })?;
+        return Ok((losses.get(0)?, losses.get(1)?));
+    }
     let op = SegmentationLosses { labels, totals: OnceLock::new() };
     let losses = logits.contiguous()?.apply_op1(op)?;
     Ok((losses.get(0)?, losses.get(1)?))

@@ -1,10 +1,11 @@
 //! Programs over candle's tensors and storages.
 
 use candle_core::backend::{BackendDevice as _, BackendStorage as _};
-use candle_core::cuda_backend::{CudaStorage, cudarc::driver::CudaView};
+use candle_core::cuda_backend::{CudaDevice, CudaStorage, cudarc::driver::CudaView};
 use candle_core::op::BackpropOp;
 use candle_core::{DType, Layout, Result, Shape, Storage, Tensor, bail};
 
+use super::staging::{self, Download};
 use super::{Program, run};
 
 /// Returns the only output of a program that an operation's forward function runs on its arguments.
@@ -95,4 +96,29 @@ pub fn elements<'a>(
         bail!("{op}: expected a contiguous tensor, got strides {:?}", layout.stride());
     };
     Ok(storage.as_cuda_slice::<f32>()?.slice(start..end))
+}
+
+/// Returns a tensor of `values`, without waiting for the card.
+///
+/// # Errors
+///
+/// If the shape has another number of elements, or memory runs out.
+pub fn upload(values: &[f32], shape: Shape, device: &CudaDevice) -> Result<Tensor> {
+    if values.len() != shape.elem_count() {
+        bail!("upload: got {} numbers for a tensor of shape {shape:?}", values.len());
+    }
+    let slice = staging::upload(&device.cuda_stream(), values)?;
+    let storage = Storage::Cuda(CudaStorage::wrap_cuda_slice(slice, device.clone()));
+    Ok(Tensor::from_storage(storage, shape, BackpropOp::none(), false))
+}
+
+/// Begins to copy a contiguous tensor of `f32` from its card.
+///
+/// # Errors
+///
+/// Those of [`elements`], and if memory runs out.
+pub fn download(tensor: &Tensor) -> Result<Download> {
+    let (storage, layout) = tensor.storage_and_layout();
+    let Storage::Cuda(storage) = &*storage else { bail!("download: got a tensor on no card") };
+    Download::begin(&storage.device().cuda_stream(), &elements("download", (storage, layout))?)
 }

@@ -4,12 +4,12 @@ use candle_core::{DType, Device, Result, Tensor, Var};
 
 use crate::cuda::runners::card;
 use crate::cuda::testing::{assert_close, floats};
+use crate::cuda::{Download, upload};
 use crate::testing::{random, relative_difference, run};
 use crate::{
     Activation, AdamOptions, AdamVariable, Conv2d, NormOptions, Padding, adam_update_all, add_skip,
-    batch_norm_leaky_relu, batch_norm_leaky_relu_gradients_on_card, batch_norm_leaky_relu_on_card,
-    conv2d, conv2d_input_gradient, conv2d_kernel_gradient, dropout, losses, max_pool2,
-    max_pool2_gradient, normalize_leaky_relu_on_card, pixel_shuffle, pixel_unshuffle,
+    batch_norm_leaky_relu, batch_statistics, conv2d, conv2d_input_gradient, conv2d_kernel_gradient,
+    dropout, losses, max_pool2, max_pool2_gradient, pixel_shuffle, pixel_unshuffle,
 };
 
 /// The same `f32` numbers on the CPU and on the card.
@@ -43,6 +43,23 @@ fn what_moves_and_drops_numbers_has_the_bits_of_the_cpu() -> Result<()> {
 }
 
 #[test]
+fn numbers_go_up_and_come_down_however_many_there_are() -> Result<()> {
+    let Some(device) = card() else { return Ok(()) };
+    for round in 0u16..40 {
+        for length in [1usize, 3, 100_000] {
+            let values: Vec<f32> =
+                (0..length).map(|at| (at % 4096) as f32 + f32::from(round)).collect();
+            let there = upload(&values, length, &device)?;
+            let coming = Download::begin(&there)?;
+            drop(there);
+            assert_eq!(coming.arrived(), None);
+            assert_eq!(coming.finish()?, values);
+        }
+    }
+    Ok(())
+}
+
+#[test]
 fn a_view_in_the_middle_of_a_storage_is_read_where_it_begins() -> Result<()> {
     let Some(device) = card() else { return Ok(()) };
     let [here, there] = twins(&[3, 4, 4, 5], 1, &device)?;
@@ -63,14 +80,13 @@ fn norms_train_and_predict_as_on_the_cpu() -> Result<()> {
 
     let (expected, statistics) =
         batch_norm_leaky_relu(&here, &gamma_cpu, &beta_cpu, &rows, options)?;
-    let tables = [&on_card_gamma, &on_card_beta];
-    let (actual, on_card) = batch_norm_leaky_relu_on_card(&there, tables, &rows, options)?;
-    assert!(difference(&actual, &expected)? < 1e-5);
+    let on_card = batch_statistics(&there, &rows, 3)?;
+    let norm = Activation::of_batch(&on_card_gamma, &on_card_beta, &rows, &on_card, options)?;
+    assert!(difference(&norm.apply(&there)?, &expected)? < 1e-5);
     let (_, expected) = run(&[here, gamma_cpu, beta_cpu], DType::F32, &|t| {
         Ok(batch_norm_leaky_relu(&t[0], &t[1], &t[2], &rows, options)?.0)
     });
-    let actual =
-        batch_norm_leaky_relu_gradients_on_card(&there, tables, &on_card_gradient, &on_card)?;
+    let actual = norm.gradients(&there, &on_card_gradient)?;
     for (actual, expected) in actual.iter().zip(&expected) {
         assert!(difference(actual, expected)? < 2e-5);
     }
@@ -78,7 +94,7 @@ fn norms_train_and_predict_as_on_the_cpu() -> Result<()> {
     let [mean, variance] = [0, 1].map(|_| Var::from_tensor(&on_card_gamma.zeros_like().unwrap()));
     let (mean, variance) = (mean?, variance?);
     on_card.lead([&mean, &variance], 0.9)?;
-    let led = Tensor::from_slice(&statistics.mean, (3, 7), &Device::Cpu)?;
+    let led = Tensor::from_vec(statistics.mean()?, (3, 7), &Device::Cpu)?;
     assert!(difference(&mean, &(led * 0.1)?)? < 1e-5);
     Ok(())
 }
@@ -94,8 +110,8 @@ fn given_statistics_are_used_as_on_the_cpu() -> Result<()> {
     let expected = Activation::of_running([&gamma_cpu, &beta_cpu], running, &rows, options)?;
     let running = [&on_card_gamma, &on_card_beta.sqr()?];
     let tables = [&on_card_gamma, &on_card_beta];
-    let actual = normalize_leaky_relu_on_card(&there, tables, running, &rows, options)?;
-    assert!(difference(&actual, &expected.apply(&here)?)? < 1e-5);
+    let actual = Activation::of_running(tables, running, &rows, options)?;
+    assert!(difference(&actual.apply(&there)?, &expected.apply(&here)?)? < 1e-5);
     Ok(())
 }
 
@@ -156,7 +172,8 @@ fn adam_moves_many_variables_as_on_the_cpu() -> Result<()> {
         let update = |(var, mean, square, gradient): &(Var, Var, Var, Tensor)| -> Result<()> {
             let moments = (mean, square);
             let variable = AdamVariable { var, moments, gradient, l2: 0.01 };
-            adam_update_all(&[variable], 0.1, 1, AdamOptions::default())
+            let loss = Tensor::new(1f32, var.device())?;
+            adam_update_all(&[variable], &loss, 0.1, 1, AdamOptions::default())
         };
         if side == 0 {
             tensors.iter().try_for_each(update)?;
@@ -170,7 +187,8 @@ fn adam_moves_many_variables_as_on_the_cpu() -> Result<()> {
                     l2: 0.01,
                 })
                 .collect();
-            adam_update_all(&variables, 0.1, 1, AdamOptions::default())?;
+            let loss = Tensor::new(1f32, &device)?;
+            adam_update_all(&variables, &loss, 0.1, 1, AdamOptions::default())?;
         }
         tensors.iter().map(|(var, ..)| Ok(floats(&var.to_device(&Device::Cpu)?))).collect()
     };
@@ -184,20 +202,22 @@ fn adam_moves_many_variables_as_on_the_cpu() -> Result<()> {
 #[test]
 fn losses_take_tensors_of_a_card_and_say_what_does_not_fit() -> Result<()> {
     let Some(device) = card() else { return Ok(()) };
-    let logits = Tensor::zeros((1, 1, 2, 2), DType::F32, &device)?;
-    let [both, slopes] = losses::segmentation(&logits, &[0, 1])?;
+    let logits = Var::zeros((1, 1, 2, 2), DType::F32, &device)?;
+    let both = losses::segmentation(&logits, &[0, 1])?;
     // No opinion: 1 − 2·½ / (2·¼ + 1), and ½ ln 2.
     let expected = Tensor::new(&[1.0 / 3.0, 0.5 * 2f64.ln()], &Device::Cpu)?;
     assert!(difference(&both, &expected)? < 1e-6);
-    let incoming = Tensor::new(&[0f32, 1.0], &device)?;
-    let gradient = losses::segmentation_gradient(&logits, &[0, 1], &slopes, &incoming)?;
+    let gradients = both.get(1)?.backward()?;
+    let gradient = gradients.get(&logits).expect("the logits are a variable");
     let expected = Tensor::new(&[[[[-0.125, 0.125], [0.125, -0.125]]]], &Device::Cpu)?;
-    assert!(difference(&gradient, &expected)? < 1e-6);
+    assert!(difference(gradient, &expected)? < 1e-6);
 
     let means = losses::class_means(&logits, &[0, 1])?;
     assert_eq!(floats(&means.to_device(&Device::Cpu)?), [0.0, 0.0, 1.0, 0.0, 0.0, 1.0]);
-    let pulled = losses::class_means_gradient(&logits, &[0, 1], &means, &means)?;
-    assert_eq!(pulled.dims(), logits.dims());
+    let gradients = means.sum_all()?.backward()?;
+    let pulled = gradients.get(&logits).expect("the logits are a variable");
+    let expected = Tensor::new(&[[[[1.0, 1.0], [1.0, 1.0]]]], &Device::Cpu)?;
+    assert!(difference(pulled, &expected)? < 2e-6);
     let error = losses::segmentation(&logits, &[0]).unwrap_err().to_string();
     assert!(error.contains("got 1 labels for logits of shape [1, 1, 2, 2]"), "{error}");
     Ok(())

@@ -1,0 +1,176 @@
+//! Where a network computes, and how.
+
+use std::str::FromStr;
+
+use anyhow::{Context, Result, bail, ensure};
+use candle_core::Device;
+use duomo_model::Head;
+use duomo_ops::cuda::{self, Precision};
+
+use crate::experiment::Experiment;
+
+/// Where a network computes: `cpu`, `cuda` (the first card) or `cuda:N`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Compute {
+    /// The processor, with all of its threads.
+    #[default]
+    Cpu,
+    /// The NVIDIA card of this number, counted from 0.
+    Cuda(usize),
+}
+
+impl FromStr for Compute {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let card = match text.split_once(':') {
+            None if text == "cpu" => return Ok(Self::Cpu),
+            None if text == "cuda" => Some(0),
+            Some(("cuda", card)) => card.parse().ok(),
+            _ => None,
+        };
+        card.map(Self::Cuda).ok_or_else(|| "expected cpu, cuda or cuda:N".to_owned())
+    }
+}
+
+impl Compute {
+    /// Refuses what this program was not built for: a card, or on it another precision than `f32`.
+    ///
+    /// # Errors
+    ///
+    /// Says how to build the program that can.
+    pub fn check(self, precision: Precision) -> Result<()> {
+        let plain = precision == Precision::F32;
+        match self {
+            Self::Cpu => {
+                ensure!(plain, "precision: the CPU computes in f32; others are for --device cuda");
+            }
+            Self::Cuda(_) if !cuda::AVAILABLE => bail!(
+                "this program was built without CUDA; on a machine with CUDA's toolkit 13 build the other in \
+                 crates/cli with `cargo build --release --features cuda`, or give --device cpu"
+            ),
+            Self::Cuda(_) if !plain && !cuda::CUDNN => bail!(
+                "precision: this program's own convolutions compute in f32; TF32 and bf16 are cuDNN's: build it \
+                 in crates/cli with `cargo build --release --features cudnn`"
+            ),
+            Self::Cuda(_) => {}
+        }
+        Ok(())
+    }
+
+    /// Opens the device.
+    ///
+    /// # Errors
+    ///
+    /// A card that is not there or cannot be used.
+    pub fn open(self) -> Result<Device> {
+        match self {
+            Self::Cpu => Ok(Device::Cpu),
+            Self::Cuda(card) => cuda::open(card).with_context(|| {
+                format!("cannot use card {card}; `duomo doctor` shows what there is")
+            }),
+        }
+    }
+
+    /// Refuses an experiment that has no kernels.
+    pub(crate) fn check_experiment(self, experiment: &Experiment) -> Result<()> {
+        let transposed = experiment.schedule.network.head == Head::Transposed;
+        ensure!(
+            self == Self::Cpu || !transposed,
+            "schedule.network.head = \"transposed\" has no CUDA kernel; give --device cpu, or pixel-shuffle"
+        );
+        Ok(())
+    }
+}
+
+/// Adds to an error of a step that ran out of a card's memory what the step takes and what would fit.
+pub(crate) fn explain_memory(
+    error: anyhow::Error,
+    experiment: &Experiment,
+    compute: Compute,
+) -> anyhow::Error {
+    let Compute::Cuda(card) = compute else { return error };
+    let text = format!("{error:#}").to_lowercase();
+    if !text.contains("out of memory") && !text.contains("out_of_memory") {
+        return error;
+    }
+    let memory = cuda::machine::Machine::look().cards.get(card).map(|card| card.memory_bytes);
+    error.context(advice(experiment, memory))
+}
+
+/// What a step takes, and the largest batch whose step takes at most the card's memory.
+fn advice(experiment: &Experiment, memory_bytes: Option<u64>) -> String {
+    let gibibytes = |bytes: u64| bytes as f64 / f64::from(1 << 30);
+    let taken = |batch: usize| {
+        let mut smaller = experiment.clone();
+        smaller.schedule.batch = batch;
+        smaller.training_bytes() as u64
+    };
+    let batch = experiment.schedule.batch;
+    let has = memory_bytes
+        .map_or_else(String::new, |bytes| format!(", the card has {:.1} GiB", gibibytes(bytes)));
+    let text = format!(
+        "the card ran out of memory: with schedule.batch={batch} a step takes about {:.1} GiB and the kernels' \
+         workspace{has}",
+        gibibytes(taken(batch))
+    );
+    let room = memory_bytes.unwrap_or(u64::MAX);
+    match (1..batch).rev().find(|&batch| taken(batch) <= room) {
+        Some(fits) => text + &format!("; try --set schedule.batch={fits}"),
+        None => text + "; a smaller schedule.network.width or schedule.preparation.crop is left",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::network::testing::experiment;
+
+    #[test]
+    fn a_device_is_named_as_in_other_programs() {
+        assert_eq!("cpu".parse(), Ok(Compute::Cpu));
+        assert_eq!("cuda".parse(), Ok(Compute::Cuda(0)));
+        assert_eq!("cuda:3".parse(), Ok(Compute::Cuda(3)));
+        for wrong in ["gpu", "cuda:", "cuda:-1", "cpu:0", ""] {
+            assert_eq!(wrong.parse::<Compute>().unwrap_err(), "expected cpu, cuda or cuda:N");
+        }
+    }
+
+    #[test]
+    fn a_build_refuses_what_it_cannot_do_and_says_which_can() {
+        let refusal =
+            |compute: Compute, precision| compute.check(precision).unwrap_err().to_string();
+        assert!(Compute::Cpu.check(Precision::F32).is_ok());
+        assert!(refusal(Compute::Cpu, Precision::Bf16).contains("--device cuda"));
+        if !cuda::AVAILABLE {
+            assert!(refusal(Compute::Cuda(0), Precision::F32).contains("--features cuda`"));
+            assert!(Compute::Cuda(0).open().is_err());
+        }
+        if cuda::AVAILABLE && !cuda::CUDNN {
+            assert!(refusal(Compute::Cuda(0), Precision::Tf32).contains("--features cudnn`"));
+        }
+    }
+
+    #[test]
+    fn a_card_too_small_is_told_the_batch_that_fits() {
+        let experiment = experiment("csa", &["schedule.batch=8"]);
+        let mut half = experiment.clone();
+        half.schedule.batch = 4;
+
+        let text = advice(&experiment, Some(half.training_bytes() as u64));
+
+        assert!(text.ends_with("try --set schedule.batch=4"), "{text}");
+        assert!(advice(&experiment, Some(1)).ends_with("schedule.preparation.crop is left"));
+        let error = anyhow::anyhow!("DriverError(CUDA_ERROR_OUT_OF_MEMORY, \"out of memory\")");
+        let error = explain_memory(error, &experiment, Compute::Cuda(99));
+        assert!(error.to_string().contains("with schedule.batch=8 a step takes"), "{error}");
+    }
+
+    #[test]
+    fn an_experiment_without_kernels_is_refused_on_a_card_alone() {
+        let experiment = experiment("csa", &["schedule.network.head=transposed"]);
+        assert!(Compute::Cpu.check_experiment(&experiment).is_ok());
+        let error = Compute::Cuda(0).check_experiment(&experiment).unwrap_err().to_string();
+        assert!(error.contains("\"transposed\" has no CUDA kernel"), "{error}");
+    }
+}
