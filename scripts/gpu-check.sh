@@ -1,10 +1,11 @@
 #!/bin/sh
 # Checks and times the CUDA kernels and training on the first NVIDIA card. Needs CUDA's toolkit, version 13.0.
 #
-# Every kernel against the CPU, on the card and thread by thread on the CPU; then under compute-sanitizer
-# where the toolkit has it; then the clock, for kernels and for whole training steps, beside PyTorch where
-# `PYTHON` (python3 if not given) has one that sees the card; then, where `DATA` is the folder of a data set
-# (`DATASET`, mscmr if not given), a run of `STEPS` steps (300 if not given) of `SCHEDULE` (paper).
+# Every kernel and whole training steps against the CPU, on the card and thread by thread on the CPU; then the
+# clock, for kernels and for whole training steps, beside PyTorch where `PYTHON` (python3 if not given) has one
+# that sees the card; then, where `DATA` is the folder of a data set (`DATASET`, mscmr if not given), a run of
+# `STEPS` steps (300 if not given) of `SCHEDULE` (paper); then the kernels under compute-sanitizer where the
+# toolkit has it, half a minute for each of its tools.
 # Building takes longest; BUILD_ONLY=1 does that alone, on a machine without a card too.
 # CUDNN=1 takes convolutions to cuDNN, in all precisions.
 set -eu
@@ -24,16 +25,6 @@ for test in $tests; do
     "$test" cuda card launches losses
 done
 cargo test -q -p duomo-model --features duomo-ops/cuda --test it card
-if command -v compute-sanitizer; then
-    for test in $tests; do
-        for tool in memcheck racecheck initcheck synccheck; do
-            timeout 60 compute-sanitizer --tool "$tool" --error-exitcode 1 "$test" launches losses ||
-                [ $? = 124 ] # ran out of its minute without a finding
-        done
-    done
-else
-    echo 'compute-sanitizer is not on the PATH: memory and races stay unchecked'
-fi
 
 case=$(mktemp)
 trap 'rm -f "$case"' EXIT
@@ -56,4 +47,15 @@ if [ -n "${DATA:-}" ]; then
         --device cuda --out "$run/run"
     tail -n 3 "$run/run/metrics.jsonl"
     rm -rf "$run"
+fi
+
+if command -v compute-sanitizer; then
+    for test in $tests; do
+        for tool in memcheck racecheck initcheck synccheck; do
+            timeout 30 compute-sanitizer --tool "$tool" --error-exitcode 1 "$test" launches losses ||
+                [ $? = 124 ] # its time ran out without a finding
+        done
+    done
+else
+    echo 'compute-sanitizer is not on the PATH: memory and races stay unchecked'
 fi

@@ -61,10 +61,9 @@ impl Nvidia {
     /// Names and values of the report's lines.
     pub(super) fn rows(&self, cuda_in_build: bool) -> Vec<(String, String)> {
         let build = if cuda_in_build {
-            "in this build, for the library alone so far: train and predict compute on the CPU"
-                .into()
+            "in this build, for --device cuda".into()
         } else {
-            format!("not in this build; {BUILD} makes one, but train and predict stay on the CPU")
+            format!("not in this build; {BUILD} makes one that takes --device cuda")
         };
         let mut rows = vec![("CUDA".into(), build), ("driver".into(), self.driver.clone())];
         for (index, card) in self.cards.iter().enumerate() {
@@ -93,7 +92,7 @@ impl Nvidia {
 
     fn cudnn(&self) -> String {
         let found = self.libraries.iter().any(|library| library.found && library.name == "cuDNN");
-        if found { "found" } else { "missing; nothing needs it yet" }.into()
+        if found { "found" } else { "missing; needed for --precision tf32 and bf16 alone" }.into()
     }
 }
 
@@ -148,7 +147,7 @@ mod tests {
     #[test]
     fn a_machine_without_a_driver_is_told_how_to_get_on() {
         expect![[r"
-            CUDA: not in this build; cargo install --path crates/cli --features cuda makes one, but train and predict stay on the CPU
+            CUDA: not in this build; cargo install --path crates/cli --features cuda makes one that takes --device cuda
             driver: no NVIDIA driver here; for a card, install NVIDIA's driver
         "]]
         .assert_eq(&text(machine(Driver::Missing, None), false));
@@ -184,12 +183,12 @@ mod tests {
         machine.libraries[0].1 = true;
 
         expect![[r"
-            CUDA: in this build, for the library alone so far: train and predict compute on the CPU
+            CUDA: in this build, for --device cuda
             driver: 580.95.05, up to CUDA 13.0
             card 0: NVIDIA H100, compute capability 9.0, 80.0 GiB
             card 1: Tesla P100, compute capability 6.0; too old for CUDA 13, 16.0 GiB
             CUDA libraries: cuBLAS, cuRAND, NVRTC missing; install the CUDA toolkit and put its lib64 on LD_LIBRARY_PATH
-            cuDNN: missing; nothing needs it yet
+            cuDNN: missing; needed for --precision tf32 and bf16 alone
         "]]
         .assert_eq(&text(Machine { cards, ..machine }, true));
     }
