@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -252,18 +252,7 @@ fn killed_at_random_moments_and_started_again_nothing_is_lost() {
 fn a_signal_ends_a_batch_between_two_cases() {
     let clinic = Clinic::new();
     let scans = clinic.scans(60);
-    let child = Command::new(env!("CARGO_BIN_EXE_duomo"))
-        .args(clinic.arguments("out"))
-        .arg(&scans)
-        .stderr(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let start = Instant::now();
-    while clinic.manifest_lines("out") < 2 {
-        assert!(start.elapsed() < Duration::from_mins(2), "the batch does not get on");
-        sleep(Duration::from_millis(5));
-    }
+    let child = clinic.begin("out", &scans);
 
     let sent = Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap();
     let output = child.wait_with_output().unwrap();
@@ -277,6 +266,24 @@ fn a_signal_ends_a_batch_between_two_cases() {
 }
 
 impl Clinic {
+    /// Starts a batch and waits until two of its cases are done.
+    #[expect(clippy::unwrap_used, reason = "a batch that cannot be started fails the test")]
+    pub(crate) fn begin(&self, out: &str, scans: &str) -> Child {
+        let child = Command::new(env!("CARGO_BIN_EXE_duomo"))
+            .args(self.arguments(out))
+            .arg(scans)
+            .stderr(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let start = Instant::now();
+        while self.manifest_lines(out) < 2 {
+            assert!(start.elapsed() < Duration::from_mins(2), "the batch does not get on");
+            sleep(Duration::from_millis(2));
+        }
+        child
+    }
+
     pub(crate) fn manifest_lines(&self, out: &str) -> usize {
         let text = fs::read_to_string(self.path(out).join("manifest.jsonl")).unwrap_or_default();
         text.lines().count()

@@ -4,9 +4,7 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
-use std::thread::sleep;
-use std::time::{Duration, Instant};
+use std::process::{Command, Output};
 
 use crate::grid::Fixture;
 use crate::predict::{Clinic, statuses};
@@ -53,18 +51,7 @@ fn a_full_disk_ends_a_batch_and_leaves_nothing_half_written() {
 fn a_folder_that_vanishes_ends_a_batch_which_goes_on_once_it_is_back() {
     let clinic = Clinic::new();
     let scans = clinic.scans(60);
-    let child = Command::new(env!("CARGO_BIN_EXE_duomo"))
-        .args(clinic.arguments("out"))
-        .arg(&scans)
-        .stderr(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let start = Instant::now();
-    while clinic.manifest_lines("out") < 2 {
-        assert!(start.elapsed() < Duration::from_mins(2), "the batch does not get on");
-        sleep(Duration::from_millis(2));
-    }
+    let child = clinic.begin("out", &scans);
 
     fs::rename(clinic.path("out"), clinic.path("elsewhere")).unwrap();
     let output = child.wait_with_output().unwrap();
