@@ -26,7 +26,7 @@ use crate::simd::{Simd, Work, dispatch};
 const BLOCK: usize = 1 << 16;
 
 /// Least tiles of a block: with fewer, reading the weights would take longer than the arithmetic.
-const LEAST_TILES: usize = 28;
+const LEAST_TILES: usize = 30;
 
 /// Most tiles of a block.
 const MOST_TILES: usize = 56;
@@ -217,15 +217,18 @@ impl Block<'_> {
                 Inputs::Kept(kept, block) => kept.point(*block, point),
                 Inputs::Own { transformed, .. } => &transformed[point * self.planes.point()..],
             };
+            let tiles = self.images.grid.with_point(point, &self.tiles);
+            let first = (tiles.start - self.tiles.start) * S::LANES;
             let product = Product {
-                tiles: self.tiles.len(),
+                tiles: tiles.len(),
                 depth: planes.rows,
                 vectors: vectors.len(),
-                inputs: inputs.as_ptr(),
+                inputs: inputs[first..].as_ptr(),
                 input_step: self.planes.block(),
                 weights: kernels[point * planes.point()..].as_ptr(),
                 weight_step: planes.len(),
-                sums: self.sums[point * self.products.point()..].as_mut_ptr(),
+                sums: self.sums[point * self.products.point() + first..].as_mut_ptr(),
+                sum_step: self.products.block(),
             };
             // SAFETY: `Work::run` runs where the unit exists; the planes of inputs, weights and sums
             // hold every number of the point.

@@ -8,7 +8,7 @@ const VECTORS: usize = 2;
 /// One point's product `M = V U`.
 ///
 /// `V` is `[depth / lanes, tiles, lanes]`, `U` is `[vectors, depth, lanes]` and `M` is
-/// `[vectors, tiles, lanes]`; only the tiles of `M` must be adjacent to the next vector's.
+/// `[vectors, tiles, lanes]`.
 pub(super) struct Product {
     pub(super) tiles: usize,
     pub(super) depth: usize,
@@ -21,6 +21,8 @@ pub(super) struct Product {
     /// Numbers from one vector of outputs to the next in `U`.
     pub(super) weight_step: usize,
     pub(super) sums: *mut f32,
+    /// Numbers from one vector of outputs to the next in `M`.
+    pub(super) sum_step: usize,
 }
 
 impl Product {
@@ -87,7 +89,7 @@ impl Product {
                 weights = weights.wrapping_add(S::LANES * S::LANES);
             }
             for (v, sums) in sums.iter().enumerate() {
-                let target = self.sums.add(((vector + v) * self.tiles + first) * S::LANES);
+                let target = self.sums.add((vector + v) * self.sum_step + first * S::LANES);
                 for (t, &sum) in sums.iter().enumerate() {
                     S::store(target.add(t * S::LANES), sum);
                 }

@@ -1,13 +1,23 @@
 //! Where the tiles of a batch lie, and which pixels each of them reads and writes.
 
+use std::ops::Range;
+
 use super::super::border::place;
 use super::super::{Dims, Padding};
-use super::{INPUT_SIDE, OUTPUT_SIDE};
+use super::transforms::HALF_LACKS;
+use super::{INPUT_SIDE, OUTPUT_SIDE, POINT_SIDE};
+
+/// Rows (and columns) of the outputs of half a tile.
+const HALF_SIDE: usize = OUTPUT_SIDE / 2;
 
 /// The tiles of a batch.
 ///
 /// Pixels whose rows and columns differ by multiples of the dilation form a lattice, on which the
-/// convolution is an ordinary one; every lattice has its own tiles.
+/// convolution is an ordinary one; every lattice has its own tiles. Where no more than two rows are left
+/// for the last row of tiles, these are halves (see `transforms`), and likewise the last column.
+///
+/// Tiles are numbered kind by kind, in the order of [`KINDS`], so that those which have a point follow one
+/// another.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Grid {
     batch: usize,
@@ -21,20 +31,28 @@ pub(super) struct Grid {
     dilation: usize,
     /// Rows and columns of tiles on one lattice.
     tiles: [usize; 2],
+    /// Whether the last row and the last column of them are halves.
+    halves: [bool; 2],
+    /// Behind the numbers of the tiles of each of [`KINDS`].
+    ends: [usize; KINDS.len()],
 }
+
+/// Whether the tiles of a kind are halves along each axis.
+type Kind = [bool; 2];
+
+/// Those that have all six points along an axis stand side by side, for either axis.
+const KINDS: [Kind; 4] = [[false, true], [false, false], [true, false], [true, true]];
 
 /// One tile: an image of the batch, and the row and column of the first pixel written.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Tile {
-    image: usize,
-    first: [usize; 2],
-}
-
-impl Tile {
+    /// Whether it is half a tile along each axis.
+    pub(super) halves: Kind,
     /// The image of the batch that it belongs to.
-    pub(super) fn image(&self) -> usize {
-        self.image
-    }
+    pub(super) image: usize,
+    /// Its number in the batch, counted image by image, lattice by lattice and row by row.
+    pub(super) unit: usize,
+    first: [usize; 2],
 }
 
 impl Grid {
@@ -48,19 +66,64 @@ impl Grid {
         let dilation = dims.options.dilation;
         let source = [dims.height, dims.width];
         let target = source.map(|size| size + 2 * border);
-        let tiles = target.map(|size| size.div_ceil(dilation).div_ceil(OUTPUT_SIDE));
-        Self { batch: dims.batch, source, target, border, padding, dilation, tiles }
+        let lattice = target.map(|size| size.div_ceil(dilation));
+        let tiles = lattice.map(|size| size.div_ceil(OUTPUT_SIDE));
+        let halves = lattice.map(|size| (1..=HALF_SIDE).contains(&(size % OUTPUT_SIDE)));
+        let (batch, ends) = (dims.batch, [0; KINDS.len()]);
+        let grid = Self { batch, source, target, border, padding, dilation, tiles, halves, ends };
+        grid.of_batch(batch)
+    }
+
+    /// The tiles of another number of images.
+    fn of_batch(self, batch: usize) -> Self {
+        let mut end = 0;
+        let ends = KINDS.map(|kind| {
+            let [rows, columns] = self.tiles_of(kind);
+            end += batch * self.dilation * self.dilation * rows * columns;
+            end
+        });
+        Self { batch, ends, ..self }
     }
 
     /// Tiles in the batch.
     pub(super) fn count(&self) -> usize {
-        self.batch * self.dilation * self.dilation * self.tiles[0] * self.tiles[1]
+        self.ends[KINDS.len() - 1]
     }
 
-    /// How many pixels each tile of an image writes.
+    /// Rows and columns of the tiles of a kind on one lattice.
+    fn tiles_of(&self, kind: Kind) -> [usize; 2] {
+        std::array::from_fn(|axis| {
+            let halves = usize::from(self.halves[axis]);
+            if kind[axis] { halves } else { self.tiles[axis] - halves }
+        })
+    }
+
+    /// The numbers of the tiles of a kind.
+    fn range(&self, kind: usize) -> Range<usize> {
+        let start = if kind == 0 { 0 } else { self.ends[kind - 1] };
+        start..self.ends[kind]
+    }
+
+    /// The numbers, among `tiles`, of those that have a point.
+    pub(super) fn with_point(&self, point: usize, tiles: &Range<usize>) -> Range<usize> {
+        let lacks = [point / POINT_SIDE, point % POINT_SIDE].map(|at| HALF_LACKS.contains(&at));
+        let has = |kind: &Kind| !(kind[0] && lacks[0] || kind[1] && lacks[1]);
+        // Whole tiles have every point.
+        let first = KINDS.iter().position(has).unwrap_or_default();
+        let last = KINDS.iter().rposition(has).unwrap_or_default();
+        let (start, end) = (self.range(first).start, self.range(last).end);
+        let start = start.clamp(tiles.start, tiles.end);
+        start..end.clamp(start, tiles.end)
+    }
+
+    /// How many pixels each tile of an image writes, in the order of [`Tile::unit`].
     pub(super) fn tile_pixels(&self) -> Vec<u32> {
-        let ones = |tile| self.written(self.tile(tile)).into_iter().flatten().flatten().map(|_| 1);
-        (0..self.count() / self.batch.max(1)).map(|tile| ones(tile).sum()).collect()
+        let one = self.of_batch(1);
+        let mut pixels = vec![0; one.count()];
+        for tile in (0..one.count()).map(|index| one.tile(index)) {
+            pixels[tile.unit] = one.written(tile).into_iter().flatten().flatten().map(|_| 1).sum();
+        }
+        pixels
     }
 
     /// Pixels in the images read.
@@ -74,13 +137,20 @@ impl Grid {
     }
 
     pub(super) fn tile(&self, index: usize) -> Tile {
-        let [rows, columns] = self.tiles;
+        let kind = self.ends.iter().position(|&end| index < end);
+        let kind = kind.expect("the tile is one of the batch");
+        let halves = KINDS[kind];
+        let [rows, columns] = self.tiles_of(halves);
+        let index = index - self.range(kind).start;
         let (index, column) = (index / columns, index % columns);
-        let (index, row) = (index / rows, index % rows);
-        let (index, column_phase) = (index / self.dilation, index % self.dilation);
+        let (lattice, row) = (index / rows, index % rows);
+        let row = if halves[0] { self.tiles[0] - 1 } else { row };
+        let column = if halves[1] { self.tiles[1] - 1 } else { column };
+        let unit = (lattice * self.tiles[0] + row) * self.tiles[1] + column;
+        let (index, column_phase) = (lattice / self.dilation, lattice % self.dilation);
         let (image, row_phase) = (index / self.dilation, index % self.dilation);
         let first = |tile: usize, phase: usize| tile * OUTPUT_SIDE * self.dilation + phase;
-        Tile { image, first: [first(row, row_phase), first(column, column_phase)] }
+        Tile { halves, image, unit, first: [first(row, row_phase), first(column, column_phase)] }
     }
 
     /// The pixels that a tile reads, row by row; `None` is zero.

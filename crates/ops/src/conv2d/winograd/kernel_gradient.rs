@@ -26,7 +26,13 @@ const RANGE: usize = 128;
 const KEPT_RANGE: usize = 64;
 
 /// Tiles transformed at a time.
-const BLOCK_TILES: usize = 32;
+const BLOCK_TILES: usize = 64;
+
+/// The same where a task's sums stay in a second-level cache, and its transformed tiles are to do so too.
+const SMALL_BLOCK_TILES: usize = 32;
+
+/// Most sums of a task, at all points, that stay there.
+const SMALL_SUMS: usize = 1 << 16;
 
 /// Tasks that there are at least, if there are tiles enough: their sums are added in a fixed order, so
 /// their number must not depend on that of the threads.
@@ -112,6 +118,12 @@ impl<'a> Images<'a> {
         [Tiles { grid, range, values: input, all_channels, channels, zeros, reading }, gradients]
     }
 
+    /// Tiles that a task transforms at a time.
+    fn block_tiles(&self) -> usize {
+        let sums = POINTS * self.dims.channels * self.dims.outputs;
+        if sums <= SMALL_SUMS { SMALL_BLOCK_TILES } else { BLOCK_TILES }
+    }
+
     /// The share of some tiles, task by task.
     fn shares(&self, tiles: Range<usize>, range: usize, kept: Option<[Kept<'_>; 2]>) -> Shares {
         let all_channels = self.dims.channels;
@@ -120,7 +132,7 @@ impl<'a> Images<'a> {
         let blocks = output_ranges.len() * channel_ranges.len();
         let parts = match kept {
             Some(_) => 1,
-            None => LEAST_TASKS.div_ceil(blocks).min(tiles.len().div_ceil(BLOCK_TILES)),
+            None => LEAST_TASKS.div_ceil(blocks).min(tiles.len().div_ceil(self.block_tiles())),
         };
         let sums = (0..blocks * parts)
             .into_par_iter()
@@ -183,7 +195,8 @@ impl Task<'_> {
     /// The sums, `[outputs, 9, channels]`.
     fn kernel_gradient(&self) -> Vec<f32> {
         let lanes = lanes();
-        let tiles = if self.kept.is_some() { 0 } else { BLOCK_TILES.min(self.tiles.len()) };
+        let tiles = self.images.block_tiles().min(self.tiles.len());
+        let tiles = if self.kept.is_some() { 0 } else { tiles };
         let inputs = Planes::new(self.channels.len(), tiles, lanes);
         let gradients = Planes::new(self.outputs.len(), tiles, lanes);
         let products = Planes { blocks: inputs.blocks, rows: gradients.blocks * lanes, lanes };
@@ -193,7 +206,6 @@ impl Task<'_> {
             let (sums, scratch) = aligned(scratch, needed).split_at_mut(products.len());
             let (transformed, scratch) = scratch.split_at_mut(inputs.len());
             let (transformed_gradients, zeros) = scratch.split_at_mut(gradients.len());
-            sums.fill(0.0);
             zeros.fill(0.0);
             let (channels, outputs) = (self.channels.clone(), self.outputs.clone());
             let [input, gradient] = self.images.tiles(&self.tiles, channels, outputs, zeros);
@@ -255,18 +267,22 @@ impl Sum<'_> {
             self.input.transform_inputs::<S>(self.inputs, self.transformed);
             self.gradient.transform_gradients::<S>(self.gradients, self.transformed_gradients);
             for point in 0..POINTS {
+                let with_point = self.input.grid.with_point(point, &tiles);
+                let first = (with_point.start - tiles.start) * S::LANES;
+                let gradients = &self.transformed_gradients[point * self.gradients.point()..];
                 let product = OuterProduct {
-                    tiles: tiles.len(),
+                    tiles: with_point.len(),
                     outputs: self.products.rows,
                     vectors: self.products.blocks,
-                    gradients: &self.transformed_gradients[point * self.gradients.point()..],
+                    gradients: &gradients[first..],
                     gradient_step: self.gradients.block(),
-                    inputs: &self.transformed[point * self.inputs.point()..],
+                    inputs: &self.transformed[point * self.inputs.point() + first..],
                     input_step: self.inputs.block(),
+                    adds: tiles.start > all.start,
                 };
                 let sums = &mut self.sums[point * self.products.point()..];
                 // SAFETY: `Work::run` runs where the unit exists, and the slices hold the planes' points.
-                unsafe { product.add::<S>(sums) };
+                unsafe { product.compute::<S>(sums) };
             }
         }
     }
@@ -274,8 +290,8 @@ impl Sum<'_> {
     /// Adds the products of the tiles that were kept.
     #[inline(always)]
     fn add_kept<S: Simd>(&mut self, [inputs, gradients]: [Kept<'_>; 2]) {
-        let all = self.input.range.len();
-        let blocks = all.div_ceil(inputs.planes.rows);
+        let all = self.input.range.clone();
+        let blocks = all.len().div_ceil(inputs.planes.rows);
         let input_step = inputs.planes.block();
         let gradient_step = gradients.planes.block();
         let first_input = self.input.channels.start / S::LANES * input_step;
@@ -283,17 +299,21 @@ impl Sum<'_> {
         for point in 0..POINTS {
             let sums = &mut self.sums[point * self.products.point()..];
             for block in 0..blocks {
+                let tiles = nth_part(all.clone(), block, blocks);
+                let with_point = self.input.grid.with_point(point, &tiles);
+                let first = (with_point.start - tiles.start) * S::LANES;
                 let product = OuterProduct {
-                    tiles: nth_part(0..all, block, blocks).len(),
+                    tiles: with_point.len(),
                     outputs: self.products.rows,
                     vectors: self.products.blocks,
-                    gradients: &gradients.point(block, point)[first_gradient..],
+                    gradients: &gradients.point(block, point)[first_gradient + first..],
                     gradient_step,
-                    inputs: &inputs.point(block, point)[first_input..],
+                    inputs: &inputs.point(block, point)[first_input + first..],
                     input_step,
+                    adds: block > 0,
                 };
                 // SAFETY: `Work::run` runs where the unit exists, and the slices hold the planes' points.
-                unsafe { product.add::<S>(sums) };
+                unsafe { product.compute::<S>(sums) };
             }
         }
     }
@@ -310,15 +330,12 @@ impl Sum<'_> {
                 unsafe {
                     let sums = self.sums.as_ptr().add(place);
                     let target = result.as_mut_ptr().add(first);
-                    both_sides::<S, KernelGradient, POINT_SIDE, 3>(
+                    both_sides::<S, KernelGradient, KernelGradient>(
                         #[inline(always)]
                         |i, j| S::load(sums.add((i * POINT_SIDE + j) * self.products.point())),
                         #[inline(always)]
-                        |i, row| {
-                            for (j, tap) in row.into_iter().enumerate() {
-                                let target = target.add((i * 3 + j) * channels);
-                                S::store_first(target, tap, count);
-                            }
+                        |i, j, tap| {
+                            S::store_first(target.add((i * 3 + j) * channels), tap, count);
                         },
                     );
                 }

@@ -63,7 +63,8 @@ pub(super) fn tile_pixels(dims: &Dims) -> Vec<u32> {
 
 /// Products that one channel of one output takes.
 pub(super) fn products(dims: &Dims) -> usize {
-    POINTS * Grid::new(dims, dims.options.padding).count()
+    let grid = Grid::new(dims, dims.options.padding);
+    (0..POINTS).map(|point| grid.with_point(point, &(0..grid.count())).len()).sum()
 }
 
 pub(super) fn forward(input: &[f32], kernel: &[f32], dims: &Dims, around: Around<'_>) -> Vec<f32> {

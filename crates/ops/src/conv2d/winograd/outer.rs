@@ -6,7 +6,7 @@ use crate::simd::Simd;
 /// Most vectors of channels in one register tile.
 const VECTORS: usize = 3;
 
-/// Adds one point's product to the sums, `S += Mᵀ V`.
+/// One point's product, `S = Mᵀ V` or `S += Mᵀ V`.
 ///
 /// `M` is `[outputs / lanes, tiles, lanes]`, `V` is `[vectors, tiles, lanes]` and `S` is
 /// `[outputs, vectors, lanes]`.
@@ -23,16 +23,18 @@ pub(super) struct OuterProduct<'a> {
     pub(super) inputs: &'a [f32],
     /// Numbers from one vector of channels to the next in `V`.
     pub(super) input_step: usize,
+    /// Whether the products are added to what is there.
+    pub(super) adds: bool,
 }
 
 impl OuterProduct<'_> {
-    /// Adds the product.
+    /// Computes the product.
     ///
     /// # Safety
     ///
     /// The unit exists, and the slices hold all numbers of one point of their layouts.
     #[inline(always)]
-    pub(super) unsafe fn add<S: Simd>(&self, sums: &mut [f32]) {
+    pub(super) unsafe fn compute<S: Simd>(&self, sums: &mut [f32]) {
         let sums = sums.as_mut_ptr();
         let vectors = self.vectors;
         let strips = vectors.div_ceil(VECTORS);
@@ -55,11 +57,11 @@ impl OuterProduct<'_> {
         }
     }
 
-    /// Adds the products of `T` outputs and `V` vectors of channels.
+    /// Computes the products of `T` outputs and `V` vectors of channels.
     ///
     /// # Safety
     ///
-    /// As [`Self::add`]; the outputs and vectors exist, and `T` divides the lanes.
+    /// As [`Self::compute`]; the outputs and vectors exist, and `T` divides the lanes.
     #[inline(always)]
     unsafe fn tile<S: Simd, const T: usize, const V: usize>(
         &self,
@@ -78,7 +80,8 @@ impl OuterProduct<'_> {
                 for (v, &product) in products.iter().enumerate() {
                     let place = (output + t) * self.vectors + vector + v;
                     let target = sums.add(place * S::LANES);
-                    S::store(target, S::add(S::load(target), product));
+                    let sum = if self.adds { S::add(S::load(target), product) } else { product };
+                    S::store(target, sum);
                 }
             }
         }

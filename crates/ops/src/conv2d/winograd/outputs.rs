@@ -4,8 +4,9 @@ use std::ops::Range;
 
 use super::super::finish::{self, Finish};
 use super::grid::Grid;
+use super::grid::Tile;
 use super::memory::Planes;
-use super::transforms::{Output, both_sides};
+use super::transforms::{HalfOutput, Output, Transform, both_sides, point};
 use super::{OUTPUT_SIDE, POINT_SIDE};
 use crate::simd::Simd;
 
@@ -43,36 +44,58 @@ impl Outputs<'_> {
     /// The unit exists, the planes hold the tiles and outputs, and the target all pixels of the grid.
     #[inline(always)]
     pub(super) unsafe fn write<S: Simd>(&self, planes: Planes, sums: &[f32]) {
-        for (t, index) in self.tiles.clone().enumerate() {
-            let tile = self.grid.tile(index);
-            let pixels = self.grid.written(tile);
-            for (vector, first) in self.range.clone().step_by(S::LANES).enumerate() {
-                let source = &sums[vector * planes.block() + t * S::LANES..];
-                let (source, channels) =
-                    ((source, planes.point()), (first, self.count::<S>(first)));
-                // SAFETY: by the contract of this function.
-                unsafe {
-                    let Some((finish, target)) = self.finish else {
-                        self.write_tile::<S>(
-                            source,
-                            &pixels,
-                            first,
-                            #[inline(always)]
-                            |_, y| y,
-                        );
-                        continue;
-                    };
-                    let mut results =
-                        finish::Tile::<S>::new(finish, tile.image(), self.channels, channels);
-                    self.write_tile::<S>(
+        for (t, tile) in self.tiles.clone().enumerate() {
+            let tile = self.grid.tile(tile);
+            let source = (&sums[t * S::LANES..], planes);
+            // SAFETY: by the contract of this function.
+            unsafe {
+                match tile.halves {
+                    [false, false] => self.write_tile::<S, Output, Output>(tile, source),
+                    [false, true] => self.write_tile::<S, Output, HalfOutput>(tile, source),
+                    [true, false] => self.write_tile::<S, HalfOutput, Output>(tile, source),
+                    [true, true] => self.write_tile::<S, HalfOutput, HalfOutput>(tile, source),
+                }
+            }
+        }
+    }
+
+    /// Writes all outputs of a tile: rows by `R`, columns by `C`.
+    ///
+    /// # Safety
+    ///
+    /// As [`Self::write`]; the source starts at the tile.
+    #[inline(always)]
+    unsafe fn write_tile<S: Simd, R: Transform, C: Transform>(
+        &self,
+        tile: Tile,
+        (source, planes): (&[f32], Planes),
+    ) {
+        let pixels = self.grid.written(tile);
+        for (vector, first) in self.range.clone().step_by(S::LANES).enumerate() {
+            let source = (&source[vector * planes.block()..], planes.point());
+            let channels = (first, self.count::<S>(first));
+            // SAFETY: by the contract of this function.
+            unsafe {
+                let Some((finish, target)) = self.finish else {
+                    self.write_vector::<S, R, C>(
                         source,
                         &pixels,
                         first,
                         #[inline(always)]
-                        |pixel, y| results.pixel(pixel, y),
+                        |_, y| y,
                     );
-                    results.write(target, index);
-                }
+                    continue;
+                };
+                let mut results =
+                    finish::Tile::<S>::new(finish, tile.image, self.channels, channels);
+                self.write_vector::<S, R, C>(
+                    source,
+                    &pixels,
+                    first,
+                    #[inline(always)]
+                    |pixel, y| results.pixel(pixel, y),
+                );
+                results.write(target, tile.unit);
             }
         }
     }
@@ -88,7 +111,7 @@ impl Outputs<'_> {
     ///
     /// As [`Self::write`]; the source holds a vector at each of the points, a step apart.
     #[inline(always)]
-    unsafe fn write_tile<S: Simd>(
+    unsafe fn write_vector<S: Simd, R: Transform, C: Transform>(
         &self,
         (source, step): (&[f32], usize),
         pixels: &[[Option<usize>; OUTPUT_SIDE]; OUTPUT_SIDE],
@@ -98,28 +121,29 @@ impl Outputs<'_> {
         let count = self.count::<S>(first);
         // SAFETY: by the contract of this function.
         unsafe {
-            both_sides::<S, Output, POINT_SIDE, OUTPUT_SIDE>(
+            both_sides::<S, R, C>(
                 #[inline(always)]
-                |i, j| S::load(source.as_ptr().add((i * POINT_SIDE + j) * step)),
+                |i, j| {
+                    let point = point(i, R::FROM) * POINT_SIDE + point(j, C::FROM);
+                    S::load(source.as_ptr().add(point * step))
+                },
                 #[inline(always)]
-                |i, row| {
-                    for (mut y, pixel) in row.into_iter().zip(pixels[i]) {
-                        let Some(pixel) = pixel else { continue };
-                        let target = self.target.0.add(pixel * self.channels + first);
-                        if self.adds {
-                            let old = if count == S::LANES {
-                                S::load(target)
-                            } else {
-                                S::load_first(target, count)
-                            };
-                            y = S::add(y, old);
-                        }
-                        y = take(pixel, y);
-                        if count == S::LANES {
-                            S::store(target, y);
+                |i, j, mut y| {
+                    let Some(pixel) = pixels[i][j] else { return };
+                    let target = self.target.0.add(pixel * self.channels + first);
+                    if self.adds {
+                        let old = if count == S::LANES {
+                            S::load(target)
                         } else {
-                            S::store_first(target, y, count);
-                        }
+                            S::load_first(target, count)
+                        };
+                        y = S::add(y, old);
+                    }
+                    y = take(pixel, y);
+                    if count == S::LANES {
+                        S::store(target, y);
+                    } else {
+                        S::store_first(target, y, count);
                     }
                 },
             );

@@ -5,7 +5,7 @@ use std::ops::Range;
 use super::super::finish::Reading;
 use super::grid::{Grid, Tile};
 use super::memory::Planes;
-use super::transforms::{Gradient, Input, Transform, both_sides};
+use super::transforms::{Gradient, HalfGradient, HalfInput, Input, Transform, both_sides, point};
 use super::{INPUT_SIDE, OUTPUT_SIDE, POINT_SIDE};
 use crate::norm::Affine;
 use crate::simd::Simd;
@@ -25,23 +25,45 @@ pub(super) struct Tiles<'a> {
     pub(super) reading: Option<Reading<'a>>,
 }
 
+/// A transform to the points, for whole tiles and for halves.
+trait Transforms {
+    type Whole: Transform;
+    type Half: Transform;
+}
+
+/// `Bᵀ`
+struct Inputs;
+
+impl Transforms for Inputs {
+    type Whole = Input;
+    type Half = HalfInput;
+}
+
+/// `A`
+struct Gradients;
+
+impl Transforms for Gradients {
+    type Whole = Gradient;
+    type Half = HalfGradient;
+}
+
 impl Tiles<'_> {
     /// Writes `Bᵀ d B` of the pixels that each tile reads.
     #[inline(always)]
     pub(super) fn transform_inputs<S: Simd>(&self, planes: Planes, to: &mut [f32]) {
         let pixels = |tile| self.grid.read(tile);
-        self.transform::<S, Input, INPUT_SIDE>(self.grid.source_pixels(), pixels, planes, to);
+        self.transform::<S, Inputs, INPUT_SIDE>(self.grid.source_pixels(), pixels, planes, to);
     }
 
     /// Writes `A d Aᵀ` of the pixels that each tile writes.
     #[inline(always)]
     pub(super) fn transform_gradients<S: Simd>(&self, planes: Planes, to: &mut [f32]) {
         let pixels = |tile| self.grid.written(tile);
-        self.transform::<S, Gradient, OUTPUT_SIDE>(self.grid.target_pixels(), pixels, planes, to);
+        self.transform::<S, Gradients, OUTPUT_SIDE>(self.grid.target_pixels(), pixels, planes, to);
     }
 
     #[inline(always)]
-    fn transform<S: Simd, T: Transform<SIDE, POINT_SIDE>, const SIDE: usize>(
+    fn transform<S: Simd, T: Transforms, const SIDE: usize>(
         &self,
         pixels_in_all: usize,
         pixels: impl Fn(Tile) -> [[Option<usize>; SIDE]; SIDE],
@@ -56,27 +78,54 @@ impl Tiles<'_> {
         assert!(count.div_ceil(S::LANES) <= planes.blocks, "channels have room");
         for (t, tile) in self.range.clone().enumerate() {
             let tile = self.grid.tile(tile);
-            let sources = self.sources(pixels(tile));
-            let norm = self.reading.map(|reading| reading.of_slice(tile.image()));
-            for first in (0..count).step_by(S::LANES) {
-                let place = first / S::LANES * planes.block() + t * S::LANES;
-                // SAFETY: `Work::run` runs where the unit exists; every source is valid for `count`
-                // numbers, and the planes hold this place at every point.
-                unsafe {
-                    let to = (to.as_mut_ptr().add(place), planes.point());
-                    self.transform_vector::<S, T, SIDE>(&sources, first, norm, to);
+            let pixels = pixels(tile);
+            let norm = self.reading.map(|reading| reading.of_slice(tile.image));
+            // SAFETY: `Work::run` runs where the unit exists, the pixels of the grid's tiles are there, and
+            // the planes hold every channel of the tile at every point.
+            unsafe {
+                let to = (to.as_mut_ptr().add(t * S::LANES), planes);
+                match tile.halves {
+                    [false, false] => self.tile::<S, T::Whole, T::Whole, _>(pixels, norm, to),
+                    [false, true] => self.tile::<S, T::Whole, T::Half, _>(pixels, norm, to),
+                    [true, false] => self.tile::<S, T::Half, T::Whole, _>(pixels, norm, to),
+                    [true, true] => self.tile::<S, T::Half, T::Half, _>(pixels, norm, to),
                 }
+            }
+        }
+    }
+
+    /// Transforms all channels of a tile: rows by `R`, columns by `C`.
+    ///
+    /// # Safety
+    ///
+    /// The unit exists, the pixels are there, and `to` is valid for all channels at each of the points.
+    #[inline(always)]
+    unsafe fn tile<S: Simd, R: Transform, C: Transform, const SIDE: usize>(
+        &self,
+        pixels: [[Option<usize>; SIDE]; SIDE],
+        norm: Option<&Affine>,
+        (to, planes): (*mut f32, Planes),
+    ) {
+        let sources = self.sources::<R, C, SIDE>(pixels);
+        for first in (0..self.channels.len()).step_by(S::LANES) {
+            // SAFETY: by the contract of this function.
+            unsafe {
+                let to = (to.add(first / S::LANES * planes.block()), planes.point());
+                self.vector::<S, R, C>(&sources, first, norm, to);
             }
         }
     }
 
     /// Where the first of the channels of each pixel lies.
     #[inline(always)]
-    fn sources<const SIDE: usize>(&self, pixels: [[Option<usize>; SIDE]; SIDE]) -> Sources<SIDE> {
-        let mut places = [[self.zeros.as_ptr(); SIDE]; SIDE];
+    fn sources<R: Transform, C: Transform, const SIDE: usize>(
+        &self,
+        pixels: [[Option<usize>; SIDE]; SIDE],
+    ) -> Sources {
+        let mut places = [[self.zeros.as_ptr(); INPUT_SIDE]; INPUT_SIDE];
         let mut inside = true;
-        for (places, pixels) in places.iter_mut().zip(pixels) {
-            for (place, pixel) in places.iter_mut().zip(pixels) {
+        for (places, pixels) in places.iter_mut().zip(pixels).take(R::FROM) {
+            for (place, pixel) in places.iter_mut().zip(pixels).take(C::FROM) {
                 inside &= pixel.is_some();
                 if let Some(pixel) = pixel {
                     let start = pixel * self.all_channels + self.channels.start;
@@ -94,9 +143,9 @@ impl Tiles<'_> {
     ///
     /// As [`transform_vector`].
     #[inline(always)]
-    unsafe fn transform_vector<S: Simd, T: Transform<SIDE, POINT_SIDE>, const SIDE: usize>(
+    unsafe fn vector<S: Simd, R: Transform, C: Transform>(
         &self,
-        sources: &Sources<SIDE>,
+        sources: &Sources,
         first: usize,
         norm: Option<&Affine>,
         to: (*mut f32, usize),
@@ -105,7 +154,7 @@ impl Tiles<'_> {
         // SAFETY: by the contract of this function.
         unsafe {
             let Some(norm) = norm else {
-                return transform_vector::<S, T, SIDE>(
+                return transform_vector::<S, R, C>(
                     places,
                     channels,
                     to,
@@ -116,7 +165,7 @@ impl Tiles<'_> {
             let norm = norm.at::<S>(self.channels.start + first);
             let outside = self.zeros.as_ptr();
             if sources.inside {
-                transform_vector::<S, T, SIDE>(
+                transform_vector::<S, R, C>(
                     places,
                     channels,
                     to,
@@ -124,7 +173,7 @@ impl Tiles<'_> {
                     |_, x| norm.apply(x),
                 );
             } else {
-                transform_vector::<S, T, SIDE>(
+                transform_vector::<S, R, C>(
                     places,
                     channels,
                     to,
@@ -137,8 +186,8 @@ impl Tiles<'_> {
 }
 
 /// The pixels that a tile reads.
-struct Sources<const SIDE: usize> {
-    places: [[*const f32; SIDE]; SIDE],
+struct Sources {
+    places: [[*const f32; INPUT_SIDE]; INPUT_SIDE],
     /// Whether none of them lies outside the image.
     inside: bool,
 }
@@ -151,15 +200,15 @@ struct Sources<const SIDE: usize> {
 /// The unit exists, the sources are valid for `channels`, and `to` for a vector at each of the points,
 /// `step` numbers apart.
 #[inline(always)]
-unsafe fn transform_vector<S: Simd, T: Transform<SIDE, POINT_SIDE>, const SIDE: usize>(
-    sources: &[[*const f32; SIDE]; SIDE],
+unsafe fn transform_vector<S: Simd, R: Transform, C: Transform>(
+    sources: &[[*const f32; INPUT_SIDE]; INPUT_SIDE],
     channels: Range<usize>,
     (to, step): (*mut f32, usize),
     read: impl Fn(*const f32, S::Vector) -> S::Vector,
 ) {
     // SAFETY: by the contract of this function.
     unsafe {
-        both_sides::<S, T, SIDE, POINT_SIDE>(
+        both_sides::<S, R, C>(
             #[inline(always)]
             |i, j| {
                 let from = sources[i][j].add(channels.start);
@@ -171,10 +220,9 @@ unsafe fn transform_vector<S: Simd, T: Transform<SIDE, POINT_SIDE>, const SIDE: 
                 read(sources[i][j], x)
             },
             #[inline(always)]
-            |i, row| {
-                for (j, vector) in row.into_iter().enumerate() {
-                    S::store(to.add((i * POINT_SIDE + j) * step), vector);
-                }
+            |i, j, vector| {
+                let point = point(i, R::TO) * POINT_SIDE + point(j, C::TO);
+                S::store(to.add(point * step), vector);
             },
         );
     }

@@ -13,7 +13,18 @@
 //! G's row of the point p ≠ 0 is (1, p, p²) / n(p), n(±a) = 2a²(a²-b²), n(±b) = 2b²(b²-a²);
 //! that of 0 is (1, 0, 0) / a²b², that of ∞ is (0, 0, 1).
 //! ```
+//!
+//! Half a tile, F(2, 3) along an axis, has the points `0, ±a, ∞`. With factors that are usually given to `G`
+//! in `Bᵀ`, it takes the same transformed kernel at these points:
+//!
+//! ```text
+//!      ⎡ a²b²      0      -b²   0 ⎤
+//! Bᵀ = ⎢  0    a(a²-b²)  a²-b²  0 ⎥   Aᵀ = ⎡ 1  1   1  0 ⎤
+//!      ⎢  0   -a(a²-b²)  a²-b²  0 ⎥        ⎣ 0  a  -a  1 ⎦
+//!      ⎣  0      -a²       0    1 ⎦
+//! ```
 
+use super::POINT_SIDE;
 use crate::simd::Simd;
 
 /// The points `a` and `b`.
@@ -30,46 +41,62 @@ const N0: f32 = A2 * B2;
 const NA: f32 = 2.0 * A2 * (A2 - B2);
 const NB: f32 = 2.0 * B2 * (B2 - A2);
 
-/// A matrix applied to `N` vectors.
-pub(super) trait Transform<const N: usize, const M: usize> {
-    /// The product of the matrix and the column `x`.
+/// The points that half a tile lacks along an axis: `±b`.
+pub(super) const HALF_LACKS: [usize; 2] = [3, 4];
+
+/// The point that is number `i` of the `count` which a tile has along an axis: all, or those of half a tile.
+#[inline(always)]
+pub(super) fn point(i: usize, count: usize) -> usize {
+    if i + 1 == count { POINT_SIDE - 1 } else { i }
+}
+
+/// A matrix applied to a column of vectors.
+pub(super) trait Transform {
+    /// Vectors of the column, at most six.
+    const FROM: usize;
+    /// Vectors of the product, at most six.
+    const TO: usize;
+
+    /// The product of the matrix and the column; what lies past their ends is neither read nor set.
     ///
     /// # Safety
     ///
     /// The unit exists.
-    unsafe fn apply<S: Simd>(x: [S::Vector; N]) -> [S::Vector; M];
+    unsafe fn apply<S: Simd>(x: [S::Vector; 6], y: &mut [S::Vector; 6]);
 }
 
-/// `T x Tᵀ`, where `load(i, j)` is `x[i][j]` and `store(i, row)` takes row `i` of the result.
+/// `R x Cᵀ`, where `load(i, j)` is `x[i][j]` and `store(i, j, y)` takes what is at `[i][j]` of the result.
 ///
-/// Only `T x` is ever in memory as a whole: the rest never leaves the registers.
+/// Only `R x` is ever in memory as a whole: the rest never leaves the registers.
 ///
 /// # Safety
 ///
 /// The unit exists.
 #[inline(always)]
 #[expect(clippy::needless_range_loop, reason = "`j` is a column of what is stored by rows")]
-pub(super) unsafe fn both_sides<S: Simd, T, const N: usize, const M: usize>(
+pub(super) unsafe fn both_sides<S: Simd, R: Transform, C: Transform>(
     load: impl Fn(usize, usize) -> S::Vector,
-    mut store: impl FnMut(usize, [S::Vector; M]),
-) where
-    T: Transform<N, M>,
-{
+    mut store: impl FnMut(usize, usize, S::Vector),
+) {
     // SAFETY: by the contract of this function.
     unsafe {
-        let mut half = [[S::zero(); N]; M]; // T x
-        for j in 0..N {
-            let mut column = [S::zero(); N];
-            for (i, x) in column.iter_mut().enumerate() {
-                *x = load(i, j);
+        let mut half = [[S::zero(); 6]; 6]; // R x
+        for j in 0..C::FROM {
+            let (mut column, mut product) = ([S::zero(); 6], [S::zero(); 6]);
+            for i in 0..R::FROM {
+                column[i] = load(i, j);
             }
-            let column = T::apply::<S>(column);
-            for i in 0..M {
-                half[i][j] = column[i];
+            R::apply::<S>(column, &mut product);
+            for i in 0..R::TO {
+                half[i][j] = product[i];
             }
         }
-        for (i, row) in half.into_iter().enumerate() {
-            store(i, T::apply::<S>(row));
+        for i in 0..R::TO {
+            let mut product = [S::zero(); 6];
+            C::apply::<S>(half[i], &mut product);
+            for j in 0..C::TO {
+                store(i, j, product[j]);
+            }
         }
     }
 }
@@ -77,23 +104,48 @@ pub(super) unsafe fn both_sides<S: Simd, T, const N: usize, const M: usize>(
 /// `Bᵀ`
 pub(super) struct Input;
 
-impl Transform<6, 6> for Input {
+impl Transform for Input {
+    const FROM: usize = 6;
+    const TO: usize = 6;
+
     #[inline(always)]
-    unsafe fn apply<S: Simd>(x: [S::Vector; 6]) -> [S::Vector; 6] {
+    unsafe fn apply<S: Simd>(x: [S::Vector; 6], y: &mut [S::Vector; 6]) {
         // SAFETY: by the contract of the trait.
         unsafe {
             let even_a = scaled::<S>(-B2, x[2], x[4]);
             let odd_a = scaled::<S>(-B2, x[1], x[3]);
             let even_b = scaled::<S>(-A2, x[2], x[4]);
             let odd_b = scaled::<S>(-A2, x[1], x[3]);
-            [
+            *y = [
                 scaled::<S>(A2 * B2, x[0], scaled::<S>(-A2 - B2, x[2], x[4])),
                 scaled::<S>(A, odd_a, even_a),
                 scaled::<S>(-A, odd_a, even_a),
                 scaled::<S>(B, odd_b, even_b),
                 scaled::<S>(-B, odd_b, even_b),
                 scaled::<S>(A2 * B2, x[1], scaled::<S>(-A2 - B2, x[3], x[5])),
-            ]
+            ];
+        }
+    }
+}
+
+/// `Bᵀ` of half a tile.
+pub(super) struct HalfInput;
+
+impl Transform for HalfInput {
+    const FROM: usize = 4;
+    const TO: usize = 4;
+
+    #[inline(always)]
+    unsafe fn apply<S: Simd>(x: [S::Vector; 6], y: &mut [S::Vector; 6]) {
+        // SAFETY: by the contract of the trait.
+        unsafe {
+            let even_a = times::<S>(A2 - B2, x[2]);
+            y[..4].copy_from_slice(&[
+                scaled::<S>(A2 * B2, x[0], times::<S>(-B2, x[2])),
+                scaled::<S>(A * (A2 - B2), x[1], even_a),
+                scaled::<S>(-A * (A2 - B2), x[1], even_a),
+                scaled::<S>(-A2, x[1], x[3]),
+            ]);
         }
     }
 }
@@ -101,19 +153,39 @@ impl Transform<6, 6> for Input {
 /// `Aᵀ`
 pub(super) struct Output;
 
-impl Transform<6, 4> for Output {
+impl Transform for Output {
+    const FROM: usize = 6;
+    const TO: usize = 4;
+
     #[inline(always)]
-    unsafe fn apply<S: Simd>(x: [S::Vector; 6]) -> [S::Vector; 4] {
+    unsafe fn apply<S: Simd>(x: [S::Vector; 6], y: &mut [S::Vector; 6]) {
         // SAFETY: by the contract of the trait.
         unsafe {
             let (even_a, odd_a) = (S::add(x[1], x[2]), scaled::<S>(-1.0, x[2], x[1]));
             let (even_b, odd_b) = (S::add(x[3], x[4]), scaled::<S>(-1.0, x[4], x[3]));
-            [
+            y[..4].copy_from_slice(&[
                 S::add(x[0], S::add(even_a, even_b)),
                 scaled::<S>(A, odd_a, times::<S>(B, odd_b)),
                 scaled::<S>(A2, even_a, times::<S>(B2, even_b)),
                 scaled::<S>(A * A2, odd_a, scaled::<S>(B * B2, odd_b, x[5])),
-            ]
+            ]);
+        }
+    }
+}
+
+/// `Aᵀ` of half a tile.
+pub(super) struct HalfOutput;
+
+impl Transform for HalfOutput {
+    const FROM: usize = 4;
+    const TO: usize = 2;
+
+    #[inline(always)]
+    unsafe fn apply<S: Simd>(x: [S::Vector; 6], y: &mut [S::Vector; 6]) {
+        // SAFETY: by the contract of the trait.
+        unsafe {
+            let (even_a, odd_a) = (S::add(x[1], x[2]), scaled::<S>(-1.0, x[2], x[1]));
+            y[..2].copy_from_slice(&[S::add(x[0], even_a), scaled::<S>(A, odd_a, x[3])]);
         }
     }
 }
@@ -121,23 +193,43 @@ impl Transform<6, 4> for Output {
 /// `A`
 pub(super) struct Gradient;
 
-impl Transform<4, 6> for Gradient {
+impl Transform for Gradient {
+    const FROM: usize = 4;
+    const TO: usize = 6;
+
     #[inline(always)]
-    unsafe fn apply<S: Simd>(x: [S::Vector; 4]) -> [S::Vector; 6] {
+    unsafe fn apply<S: Simd>(x: [S::Vector; 6], y: &mut [S::Vector; 6]) {
         // SAFETY: by the contract of the trait.
         unsafe {
             let even_a = scaled::<S>(A2, x[2], x[0]);
             let odd_a = scaled::<S>(A2, x[3], x[1]);
             let even_b = scaled::<S>(B2, x[2], x[0]);
             let odd_b = scaled::<S>(B2, x[3], x[1]);
-            [
+            *y = [
                 x[0],
                 scaled::<S>(A, odd_a, even_a),
                 scaled::<S>(-A, odd_a, even_a),
                 scaled::<S>(B, odd_b, even_b),
                 scaled::<S>(-B, odd_b, even_b),
                 x[3],
-            ]
+            ];
+        }
+    }
+}
+
+/// `A` of half a tile.
+pub(super) struct HalfGradient;
+
+impl Transform for HalfGradient {
+    const FROM: usize = 2;
+    const TO: usize = 4;
+
+    #[inline(always)]
+    unsafe fn apply<S: Simd>(x: [S::Vector; 6], y: &mut [S::Vector; 6]) {
+        // SAFETY: by the contract of the trait.
+        unsafe {
+            let (plus, minus) = (scaled::<S>(A, x[1], x[0]), scaled::<S>(-A, x[1], x[0]));
+            y[..4].copy_from_slice(&[x[0], plus, minus, x[1]]);
         }
     }
 }
@@ -145,21 +237,24 @@ impl Transform<4, 6> for Gradient {
 /// `G`
 pub(super) struct Kernel;
 
-impl Transform<3, 6> for Kernel {
+impl Transform for Kernel {
+    const FROM: usize = 3;
+    const TO: usize = 6;
+
     #[inline(always)]
-    unsafe fn apply<S: Simd>(x: [S::Vector; 3]) -> [S::Vector; 6] {
+    unsafe fn apply<S: Simd>(x: [S::Vector; 6], y: &mut [S::Vector; 6]) {
         // SAFETY: by the contract of the trait.
         unsafe {
             let even_a = scaled::<S>(A2 / NA, x[2], times::<S>(1.0 / NA, x[0]));
             let even_b = scaled::<S>(B2 / NB, x[2], times::<S>(1.0 / NB, x[0]));
-            [
+            *y = [
                 times::<S>(1.0 / N0, x[0]),
                 scaled::<S>(A / NA, x[1], even_a),
                 scaled::<S>(-A / NA, x[1], even_a),
                 scaled::<S>(B / NB, x[1], even_b),
                 scaled::<S>(-B / NB, x[1], even_b),
                 x[2],
-            ]
+            ];
         }
     }
 }
@@ -167,19 +262,22 @@ impl Transform<3, 6> for Kernel {
 /// `Gᵀ`
 pub(super) struct KernelGradient;
 
-impl Transform<6, 3> for KernelGradient {
+impl Transform for KernelGradient {
+    const FROM: usize = 6;
+    const TO: usize = 3;
+
     #[inline(always)]
-    unsafe fn apply<S: Simd>(x: [S::Vector; 6]) -> [S::Vector; 3] {
+    unsafe fn apply<S: Simd>(x: [S::Vector; 6], y: &mut [S::Vector; 6]) {
         // SAFETY: by the contract of the trait.
         unsafe {
             let (even_a, odd_a) = (S::add(x[1], x[2]), scaled::<S>(-1.0, x[2], x[1]));
             let (even_b, odd_b) = (S::add(x[3], x[4]), scaled::<S>(-1.0, x[4], x[3]));
             let ends = scaled::<S>(1.0 / NB, even_b, times::<S>(1.0 / N0, x[0]));
-            [
+            y[..3].copy_from_slice(&[
                 scaled::<S>(1.0 / NA, even_a, ends),
                 scaled::<S>(A / NA, odd_a, times::<S>(B / NB, odd_b)),
                 scaled::<S>(A2 / NA, even_a, scaled::<S>(B2 / NB, even_b, x[5])),
-            ]
+            ]);
         }
     }
 }

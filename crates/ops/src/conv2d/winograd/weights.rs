@@ -169,15 +169,13 @@ impl Work for Block<'_> {
                 // planes hold a vector for every point and row.
                 unsafe {
                     let target = self.values.as_mut_ptr().add((first + d) * S::LANES);
-                    both_sides::<S, Kernel, 3, POINT_SIDE>(
+                    both_sides::<S, Kernel, Kernel>(
                         #[inline(always)]
                         |i, j| S::load(taps[i * 3 + j].as_ptr()),
                         #[inline(always)]
-                        |i, row| {
-                            for (j, vector) in row.into_iter().enumerate() {
-                                let point = (i * POINT_SIDE + j) * self.planes.point();
-                                S::store(target.add(point), vector);
-                            }
+                        |i, j, vector| {
+                            let point = (i * POINT_SIDE + j) * self.planes.point();
+                            S::store(target.add(point), vector);
                         },
                     );
                 }
