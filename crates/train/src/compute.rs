@@ -1,5 +1,6 @@
 //! Where a network computes, and how.
 
+use std::fmt;
 use std::str::FromStr;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -17,6 +18,15 @@ pub enum Compute {
     Cpu,
     /// The NVIDIA card of this number, counted from 0.
     Cuda(usize),
+}
+
+impl fmt::Display for Compute {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Cpu => formatter.write_str("cpu"),
+            Self::Cuda(card) => write!(formatter, "cuda:{card}"),
+        }
+    }
 }
 
 impl FromStr for Compute {
@@ -131,6 +141,9 @@ mod tests {
         assert_eq!("cpu".parse(), Ok(Compute::Cpu));
         assert_eq!("cuda".parse(), Ok(Compute::Cuda(0)));
         assert_eq!("cuda:3".parse(), Ok(Compute::Cuda(3)));
+        for compute in [Compute::Cpu, Compute::Cuda(0), Compute::Cuda(3)] {
+            assert_eq!(compute.to_string().parse(), Ok(compute));
+        }
         for wrong in ["gpu", "cuda:", "cuda:-1", "cpu:0", ""] {
             assert_eq!(wrong.parse::<Compute>().unwrap_err(), "expected cpu, cuda or cuda:N");
         }

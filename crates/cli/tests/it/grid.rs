@@ -259,7 +259,11 @@ fn the_job_array_is_a_script_that_names_every_index() {
     assert_eq!(code(&output), Some(0), "{}", stderr(&output));
     let script = stdout(&output);
     assert!(script.contains("#SBATCH --array=0-3%3\n"), "{script}");
-    assert!(script.contains("--seeds 2 --index \"$SLURM_ARRAY_TASK_ID\""), "{script}");
+    assert!(
+        script.contains("--device cpu --precision f32 --index \"$SLURM_ARRAY_TASK_ID\""),
+        "{script}"
+    );
+    assert!(!script.contains("gpu"), "{script}");
     let path = fixture.path("job.sh");
     fs::write(&path, &script).unwrap();
     // Run as Slurm would run it, with an index that the grid lacks: the arguments must arrive.
@@ -270,6 +274,11 @@ fn the_job_array_is_a_script_that_names_every_index() {
         "{}",
         stderr(&job)
     );
+
+    // What no job could do is refused before any waits in a queue.
+    let refused = fixture.grid("slurm", "runs", &["--precision", "bf16"]);
+    assert_eq!(code(&refused), Some(2));
+    assert!(stderr(&refused).contains("the CPU computes in f32"), "{}", stderr(&refused));
 }
 
 #[test]
