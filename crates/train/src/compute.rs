@@ -7,6 +7,7 @@ use anyhow::{Context, Result, bail, ensure};
 use candle_core::Device;
 use duomo_model::Head;
 use duomo_ops::cuda::{self, Precision};
+use serde::{Deserialize, Serialize};
 
 use crate::experiment::Experiment;
 
@@ -18,6 +19,32 @@ pub enum Compute {
     Cpu,
     /// The NVIDIA card of this number, counted from 0.
     Cuda(usize),
+}
+
+/// Whether a processor or a card computes, and in which precision: neither bits nor speed of one are another's.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Arithmetic {
+    /// A processor's `f32`; also of files that were written before they said so.
+    #[default]
+    CpuF32,
+    /// A card's `f32`.
+    CudaF32,
+    /// A card's [`Precision::Tf32`].
+    CudaTf32,
+    /// A card's [`Precision::Bf16`].
+    CudaBf16,
+}
+
+impl fmt::Display for Arithmetic {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::CpuF32 => "cpu-f32",
+            Self::CudaF32 => "cuda-f32",
+            Self::CudaTf32 => "cuda-tf32",
+            Self::CudaBf16 => "cuda-bf16",
+        })
+    }
 }
 
 impl fmt::Display for Compute {
@@ -66,6 +93,20 @@ impl Compute {
             Self::Cuda(_) => {}
         }
         Ok(())
+    }
+
+    /// What computes there, with the precision that was chosen for this process.
+    pub fn arithmetic(self) -> Arithmetic {
+        self.arithmetic_in(cuda::precision())
+    }
+
+    fn arithmetic_in(self, precision: Precision) -> Arithmetic {
+        match (self, precision) {
+            (Self::Cpu, _) => Arithmetic::CpuF32,
+            (Self::Cuda(_), Precision::F32) => Arithmetic::CudaF32,
+            (Self::Cuda(_), Precision::Tf32) => Arithmetic::CudaTf32,
+            (Self::Cuda(_), Precision::Bf16) => Arithmetic::CudaBf16,
+        }
     }
 
     /// Opens the device.
@@ -146,6 +187,21 @@ mod tests {
         }
         for wrong in ["gpu", "cuda:", "cuda:-1", "cpu:0", ""] {
             assert_eq!(wrong.parse::<Compute>().unwrap_err(), "expected cpu, cuda or cuda:N");
+        }
+    }
+
+    #[test]
+    fn arithmetic_follows_device_and_precision_not_the_card() {
+        let names = [
+            (Compute::Cpu, Precision::Tf32, "cpu-f32"),
+            (Compute::Cuda(0), Precision::F32, "cuda-f32"),
+            (Compute::Cuda(1), Precision::Tf32, "cuda-tf32"),
+            (Compute::Cuda(2), Precision::Bf16, "cuda-bf16"),
+        ];
+        for (compute, precision, name) in names {
+            let arithmetic = compute.arithmetic_in(precision);
+            assert_eq!(arithmetic.to_string(), name);
+            assert_eq!(serde_json::to_value(arithmetic).unwrap(), name, "in files, too");
         }
     }
 

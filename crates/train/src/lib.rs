@@ -47,7 +47,7 @@ mod volumes;
 
 pub use bad_data::BadData;
 pub use candle_core::Device;
-pub use compute::Compute;
+pub use compute::{Arithmetic, Compute};
 pub use curve::LearningCurve;
 pub use draw::DrawnBatch;
 pub use duomo_ops::{
