@@ -29,7 +29,7 @@ pub struct Estimate {
 /// What an estimate was made from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EstimateSource {
-    /// The mean of this many finished runs of the grid on as many threads.
+    /// The mean of this many finished runs of the grid by the same arithmetic on as many threads.
     FinishedCells(usize),
     /// A few steps and one test of the first unfinished cell, made for the purpose.
     ShortTiming,
@@ -38,8 +38,8 @@ pub enum EstimateSource {
 /// Estimates the time of all cells that are not done, `jobs` at a time.
 ///
 /// Runs of one data set and schedule are taken to last equally long. Where the grid has no finished
-/// one on as many threads, the first unfinished cell is timed for a few steps in a folder below
-/// `scratch`, which is removed again.
+/// one by the same arithmetic on as many threads, the first unfinished cell is timed for a few steps in
+/// a folder below `scratch`, which is removed again.
 ///
 /// # Errors
 ///
@@ -63,8 +63,10 @@ pub fn estimate(
         };
         let dataset = &cell.experiment.dataset.name;
         if !whole.contains_key(dataset) {
-            let finished = finished_seconds(cells, statuses, dataset, threads_per_job(jobs));
-            let (seconds, source) = match finished {
+            let alike = |timing: &Timing| {
+                timing.arithmetic == compute.arithmetic() && timing.threads == threads_per_job(jobs)
+            };
+            let (seconds, source) = match finished_seconds(cells, statuses, dataset, alike) {
                 Some((seconds, count)) => (seconds, EstimateSource::FinishedCells(count)),
                 None => (
                     short_timing(cell, threads_per_job(jobs), compute, scratch)?,
@@ -82,21 +84,19 @@ pub fn estimate(
     Ok(Estimate { seconds, sources })
 }
 
-/// Mean seconds of a data set's finished cells on so many threads, and how many there are.
+/// Mean seconds of a data set's finished cells that were done as the others will be, and how many there are.
 fn finished_seconds(
     cells: &[Cell],
     statuses: &[CellStatus],
     dataset: &str,
-    threads: usize,
+    alike: impl Fn(&Timing) -> bool,
 ) -> Option<(f64, usize)> {
     let finished = cells.iter().zip(statuses).filter(|(cell, status)| {
         cell.experiment.dataset.name == dataset && **status == CellStatus::Done
     });
     let timings = finished.filter_map(|(cell, _)| Timing::read(&cell.folder));
-    let seconds: Vec<f64> = timings
-        .filter(|timing| timing.threads == threads)
-        .filter_map(|timing| timing.whole_seconds())
-        .collect();
+    let seconds: Vec<f64> =
+        timings.filter(alike).filter_map(|timing| timing.whole_seconds()).collect();
     let count = seconds.len();
     (count > 0).then(|| (seconds.iter().sum::<f64>() / count as f64, count))
 }
