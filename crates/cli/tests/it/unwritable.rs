@@ -123,5 +123,6 @@ fn a_run_of_a_grid_that_cannot_be_written_fails_alone() {
     assert_eq!((&cells[0]["status"], &cells[1]["status"]), (&"done".into(), &"failed".into()));
     assert!(cells[1]["error"].as_str().unwrap().contains(FILE_IN_THE_WAY), "{cells}");
     assert_eq!(code(&none), Some(1), "{}", stderr(&none));
-    assert!(stderr(&none).contains(FILE_IN_THE_WAY), "{}", stderr(&none));
+    assert_eq!(stderr(&none).matches(FILE_IN_THE_WAY).count(), 1, "{}", stderr(&none));
+    assert_eq!(stderr(&none).matches("error: ").count(), 1, "{}", stderr(&none));
 }
