@@ -66,7 +66,7 @@ pub use features::{
 pub use gradients::GradientNorms;
 pub use grid::{
     Cell, CellEvent, CellStatus, Estimate, EstimateSource, GRIDS, Grid, GridObserver, Variant,
-    absolute_name, estimate, run_cells, threads_per_job,
+    absolute_name, estimate, remove_stale_timings, run_cells, threads_per_job,
 };
 pub use inference::{
     Ensemble, Mirroring, Probabilities, Segmenter, segment, segment_automatically,

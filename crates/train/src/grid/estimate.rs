@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 
 use super::run::pool;
+use super::timing_folder::TimingFolder;
 use super::{Cell, CellStatus, threads_per_job};
 use crate::compute::Compute;
 use crate::observer::{Event, Observer};
@@ -39,7 +40,8 @@ pub enum EstimateSource {
 ///
 /// Runs of one data set and schedule are taken to last equally long. Where the grid has no finished
 /// one by the same arithmetic on as many threads, the first unfinished cell is timed for a few steps in
-/// a folder below `scratch`, which is removed again.
+/// a folder below `scratch`, which is removed again; should the process be killed,
+/// [`remove_stale_timings`](super::remove_stale_timings) does it.
 ///
 /// # Errors
 ///
@@ -104,7 +106,8 @@ fn finished_seconds(
 /// Seconds of a whole run, from one that is cut to a few steps but prepares, validates and tests
 /// as the whole one does.
 fn short_timing(cell: &Cell, threads: usize, compute: Compute, scratch: &Path) -> Result<f64> {
-    let folder = scratch.join(format!(".timing-{}-{}", cell.name, std::process::id()));
+    let context = || format!("cannot time the first steps of {}", cell.name);
+    let folder = TimingFolder::new(scratch, &cell.name).with_context(context)?;
     let mut experiment = cell.experiment.clone();
     let steps = experiment.schedule.steps.min(SHORT_STEPS);
     experiment.schedule.steps = steps;
@@ -113,15 +116,15 @@ fn short_timing(cell: &Cell, threads: usize, compute: Compute, scratch: &Path) -
         compute,
         experiment,
         data: cell.data.clone(),
-        out: folder.clone(),
+        out: folder.run(),
         resume: Resume::Never,
         absent_class: AbsentClass::Refuse,
     };
     let mut watch = Stopwatch::new();
     let trained = pool(threads)?.install(|| train(&request, &mut watch));
-    let removed = if folder.exists() { fs::remove_dir_all(&folder) } else { Ok(()) };
-    trained.with_context(|| format!("cannot time the first steps of {}", cell.name))?;
-    removed.with_context(|| format!("cannot remove {}", folder.display()))?;
+    let removed = folder.remove();
+    trained.with_context(context)?;
+    removed?;
     Ok(watch.whole_seconds(&cell.experiment))
 }
 
