@@ -9,8 +9,8 @@ mod pipeline;
 mod tally;
 mod volumes_csv;
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
@@ -295,22 +295,15 @@ fn jobs(
 ///
 /// A folder that cannot be listed or changed.
 fn remove_leftovers(out: &Path, jobs: &[Job]) -> Result<()> {
-    let outputs: BTreeSet<PathBuf> = jobs.iter().map(|job| out.join(&job.output)).collect();
-    let folders: BTreeSet<&Path> = outputs.iter().filter_map(|output| output.parent()).collect();
-    for folder in folders.into_iter().filter(|folder| folder.is_dir()) {
-        let entries =
-            fs::read_dir(folder).with_context(|| format!("cannot list {}", folder.display()))?;
-        for entry in entries {
-            let path = entry?.path();
-            // `.case.nii.gz.123-4.tmp`, see `duomo_data::atomic_write`.
-            let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-            let target = name.strip_prefix('.').and_then(|name| name.strip_suffix(".tmp"));
-            let target = target.and_then(|name| Some(folder.join(name.rsplit_once('.')?.0)));
-            if target.is_some_and(|target| outputs.contains(&target)) {
-                fs::remove_file(&path)
-                    .with_context(|| format!("cannot remove {}", path.display()))?;
-            }
+    let outputs: Vec<PathBuf> = jobs.iter().map(|job| out.join(&job.output)).collect();
+    let mut folders = BTreeMap::<&Path, Vec<&OsStr>>::new();
+    for output in &outputs {
+        if let (Some(folder), Some(name)) = (output.parent(), output.file_name()) {
+            folders.entry(folder).or_default().push(name);
         }
+    }
+    for (folder, names) in folders.into_iter().filter(|(folder, _)| folder.is_dir()) {
+        duomo_data::remove_leftovers(folder, names)?;
     }
     Ok(())
 }
