@@ -134,44 +134,6 @@ impl Compute {
     }
 }
 
-/// Adds to an error of a step that ran out of a card's memory what the step takes and what would fit.
-pub(crate) fn explain_memory(
-    error: anyhow::Error,
-    experiment: &Experiment,
-    compute: Compute,
-) -> anyhow::Error {
-    let Compute::Cuda(card) = compute else { return error };
-    let text = format!("{error:#}").to_lowercase();
-    if !text.contains("out of memory") && !text.contains("out_of_memory") {
-        return error;
-    }
-    let memory = cuda::machine::Machine::look().cards.get(card).map(|card| card.memory_bytes);
-    error.context(advice(experiment, memory))
-}
-
-/// What a step takes, and the largest batch whose step takes at most the card's memory.
-fn advice(experiment: &Experiment, memory_bytes: Option<u64>) -> String {
-    let gibibytes = |bytes: u64| bytes as f64 / f64::from(1 << 30);
-    let taken = |batch: usize| {
-        let mut smaller = experiment.clone();
-        smaller.schedule.batch = batch;
-        smaller.training_bytes() as u64
-    };
-    let batch = experiment.schedule.batch;
-    let has = memory_bytes
-        .map_or_else(String::new, |bytes| format!(", the card has {:.1} GiB", gibibytes(bytes)));
-    let text = format!(
-        "the card ran out of memory: with schedule.batch={batch} a step takes about {:.1} GiB and the kernels' \
-         workspace{has}",
-        gibibytes(taken(batch))
-    );
-    let room = memory_bytes.unwrap_or(u64::MAX);
-    match (1..batch).rev().find(|&batch| taken(batch) <= room) {
-        Some(fits) => text + &format!("; try --set schedule.batch={fits}"),
-        None => text + "; a smaller schedule.network.width or schedule.preparation.crop is left",
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -218,21 +180,6 @@ mod tests {
         if cuda::AVAILABLE && !cuda::CUDNN {
             assert!(refusal(Compute::Cuda(0), Precision::Tf32).contains("--features cudnn`"));
         }
-    }
-
-    #[test]
-    fn a_card_too_small_is_told_the_batch_that_fits() {
-        let experiment = experiment("csa", &["schedule.batch=8"]);
-        let mut half = experiment.clone();
-        half.schedule.batch = 4;
-
-        let text = advice(&experiment, Some(half.training_bytes() as u64));
-
-        assert!(text.ends_with("try --set schedule.batch=4"), "{text}");
-        assert!(advice(&experiment, Some(1)).ends_with("schedule.preparation.crop is left"));
-        let error = anyhow::anyhow!("DriverError(CUDA_ERROR_OUT_OF_MEMORY, \"out of memory\")");
-        let error = explain_memory(error, &experiment, Compute::Cuda(99));
-        assert!(error.to_string().contains("with schedule.batch=8 a step takes"), "{error}");
     }
 
     #[test]

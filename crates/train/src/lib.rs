@@ -18,6 +18,7 @@
 
 mod ahead;
 mod bad_data;
+mod card_memory;
 mod cases;
 mod checkpoint;
 mod compute;
