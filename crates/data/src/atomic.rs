@@ -1,5 +1,7 @@
 //! Files that appear whole or not at all.
 
+use std::collections::BTreeSet;
+use std::ffi::{OsStr, OsString};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -7,6 +9,10 @@ use std::process;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::Error;
+
+/// Bytes of a file's name that its temporary ones hold. Dots, process, number and extension make at most 37 more,
+/// so that they fit where encryption leaves 143 bytes to a name, too.
+const NAME_BYTES: usize = 97;
 
 /// Writes a file so that its name always shows either the old bytes or all the new ones.
 ///
@@ -76,8 +82,7 @@ fn create_beside(path: &Path) -> io::Result<(PathBuf, File)> {
     let name = path.file_name().ok_or_else(|| io::Error::other("the path names no file"))?;
     loop {
         let count = COUNTER.fetch_add(1, Ordering::Relaxed);
-        let mut hidden = std::ffi::OsString::from(".");
-        hidden.push(name);
+        let mut hidden = temporary_stem(name);
         hidden.push(format!(".{}-{count}.tmp", process::id()));
         let temporary = path.with_file_name(hidden);
         match OpenOptions::new().write(true).create_new(true).open(&temporary) {
@@ -86,6 +91,45 @@ fn create_beside(path: &Path) -> io::Result<(PathBuf, File)> {
             opened => return opened.map(|file| (temporary, file)),
         }
     }
+}
+
+/// How every temporary name of a file begins: with the file's own, or if that is long, with its beginning and a
+/// digest of all of it.
+fn temporary_stem(name: &OsStr) -> OsString {
+    const DIGEST: usize = 16;
+    let mut stem = OsString::from(".");
+    if name.len() <= NAME_BYTES {
+        stem.push(name);
+    } else {
+        let digest = blake3::hash(name.as_encoded_bytes()).to_hex();
+        let text = name.to_string_lossy();
+        stem.push(&text[..text.floor_char_boundary(NAME_BYTES - 1 - DIGEST)]);
+        stem.push(format!("~{}", &digest[..DIGEST]));
+    }
+    stem
+}
+
+/// Removes the temporary files that killed processes have left in a folder when they wrote files of these names.
+///
+/// # Errors
+///
+/// - [`Error::Write`] with the folder or file, if it cannot be listed or removed
+pub fn remove_leftovers<'a>(
+    folder: &Path,
+    names: impl IntoIterator<Item = &'a OsStr>,
+) -> Result<(), Error> {
+    let unwritable = |path: &Path, reason| Error::Write { path: path.to_owned(), reason };
+    let stems: BTreeSet<OsString> = names.into_iter().map(temporary_stem).collect();
+    for entry in fs::read_dir(folder).map_err(|reason| unwritable(folder, reason))? {
+        let entry = entry.map_err(|reason| unwritable(folder, reason))?;
+        let name = entry.file_name();
+        let name = name.to_str().and_then(|name| name.strip_suffix(".tmp")?.rsplit_once('.'));
+        if name.is_some_and(|(stem, _)| stems.contains(OsStr::new(stem))) {
+            let path = entry.path();
+            fs::remove_file(&path).map_err(|reason| unwritable(&path, reason))?;
+        }
+    }
+    Ok(())
 }
 
 /// Makes the new name itself survive a power cut, where folders can be flushed at all; the file is
@@ -117,6 +161,46 @@ mod tests {
 
         assert_eq!(fs::read(&path).unwrap(), b"new");
         assert_eq!(names(folder.path()), ["a.json"]);
+    }
+
+    #[test]
+    fn names_may_be_as_long_as_the_file_system_allows() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["a".repeat(NAME_BYTES + 1), "a".repeat(255), "ü".repeat(127)] {
+            atomic_write(&folder.path().join(&name), name.as_bytes()).unwrap();
+
+            assert_eq!(fs::read(folder.path().join(&name)).unwrap(), name.as_bytes());
+            assert!(temporary_stem(OsStr::new(&name)).len() <= 1 + NAME_BYTES);
+        }
+        assert_eq!(names(folder.path()).len(), 3);
+
+        let error = atomic_write(&folder.path().join("a".repeat(256)), b"").unwrap_err();
+        assert!(error.to_string().ends_with("; the name must be shorter"), "{error}");
+    }
+
+    #[test]
+    fn leftovers_of_the_names_given_go_and_all_else_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let [long, other] = ["x", "y"].map(|last| "a".repeat(200) + last);
+        let given = ["a.nii.gz", &long].map(OsStr::new);
+        let leftover = |name: &str| {
+            let mut leftover = temporary_stem(OsStr::new(name)).into_string().unwrap();
+            leftover.push_str(".12-3.tmp");
+            leftover
+        };
+        let mut stay =
+            ["a.nii.gz".to_owned(), leftover(&other), leftover("b.nii.gz"), ".tmp".into()];
+        for name in stay.iter().cloned().chain([leftover("a.nii.gz"), leftover(&long)]) {
+            fs::write(folder.path().join(name), "").unwrap();
+        }
+
+        remove_leftovers(folder.path(), given).unwrap();
+
+        let mut left = names(folder.path());
+        left.sort();
+        stay.sort();
+        assert_eq!(left, stay);
+        assert_eq!(leftover("a.nii.gz"), ".a.nii.gz.12-3.tmp");
     }
 
     #[test]

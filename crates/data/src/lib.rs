@@ -22,7 +22,7 @@ pub use self::nifti::{
     Geometry, Image, LabelValues, Labels, NiftiFault, read_image, read_labels, write_image,
     write_image_i16, write_labels, write_unit_interval,
 };
-pub use atomic::{atomic_write, make_folder};
+pub use atomic::{atomic_write, make_folder, remove_leftovers};
 pub use augment::{Augmentation, AugmentationKey};
 pub use components::for_each_component;
 pub use dataset::{Dataset, LabelClass, LabelMap, ModalityFiles, Role, UnknownLabels};

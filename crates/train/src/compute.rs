@@ -1,11 +1,13 @@
 //! Where a network computes, and how.
 
+use std::fmt;
 use std::str::FromStr;
 
 use anyhow::{Context, Result, bail, ensure};
 use candle_core::Device;
 use duomo_model::Head;
 use duomo_ops::cuda::{self, Precision};
+use serde::{Deserialize, Serialize};
 
 use crate::experiment::Experiment;
 
@@ -17,6 +19,41 @@ pub enum Compute {
     Cpu,
     /// The NVIDIA card of this number, counted from 0.
     Cuda(usize),
+}
+
+/// Whether a processor or a card computes, and in which precision: neither bits nor speed of one are another's.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Arithmetic {
+    /// A processor's `f32`; also of files that were written before they said so.
+    #[default]
+    CpuF32,
+    /// A card's `f32`.
+    CudaF32,
+    /// A card's [`Precision::Tf32`].
+    CudaTf32,
+    /// A card's [`Precision::Bf16`].
+    CudaBf16,
+}
+
+impl fmt::Display for Arithmetic {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::CpuF32 => "cpu-f32",
+            Self::CudaF32 => "cuda-f32",
+            Self::CudaTf32 => "cuda-tf32",
+            Self::CudaBf16 => "cuda-bf16",
+        })
+    }
+}
+
+impl fmt::Display for Compute {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Cpu => formatter.write_str("cpu"),
+            Self::Cuda(card) => write!(formatter, "cuda:{card}"),
+        }
+    }
 }
 
 impl FromStr for Compute {
@@ -58,6 +95,20 @@ impl Compute {
         Ok(())
     }
 
+    /// What computes there, with the precision that was chosen for this process.
+    pub fn arithmetic(self) -> Arithmetic {
+        self.arithmetic_in(cuda::precision())
+    }
+
+    fn arithmetic_in(self, precision: Precision) -> Arithmetic {
+        match (self, precision) {
+            (Self::Cpu, _) => Arithmetic::CpuF32,
+            (Self::Cuda(_), Precision::F32) => Arithmetic::CudaF32,
+            (Self::Cuda(_), Precision::Tf32) => Arithmetic::CudaTf32,
+            (Self::Cuda(_), Precision::Bf16) => Arithmetic::CudaBf16,
+        }
+    }
+
     /// Opens the device.
     ///
     /// # Errors
@@ -83,44 +134,6 @@ impl Compute {
     }
 }
 
-/// Adds to an error of a step that ran out of a card's memory what the step takes and what would fit.
-pub(crate) fn explain_memory(
-    error: anyhow::Error,
-    experiment: &Experiment,
-    compute: Compute,
-) -> anyhow::Error {
-    let Compute::Cuda(card) = compute else { return error };
-    let text = format!("{error:#}").to_lowercase();
-    if !text.contains("out of memory") && !text.contains("out_of_memory") {
-        return error;
-    }
-    let memory = cuda::machine::Machine::look().cards.get(card).map(|card| card.memory_bytes);
-    error.context(advice(experiment, memory))
-}
-
-/// What a step takes, and the largest batch whose step takes at most the card's memory.
-fn advice(experiment: &Experiment, memory_bytes: Option<u64>) -> String {
-    let gibibytes = |bytes: u64| bytes as f64 / f64::from(1 << 30);
-    let taken = |batch: usize| {
-        let mut smaller = experiment.clone();
-        smaller.schedule.batch = batch;
-        smaller.training_bytes() as u64
-    };
-    let batch = experiment.schedule.batch;
-    let has = memory_bytes
-        .map_or_else(String::new, |bytes| format!(", the card has {:.1} GiB", gibibytes(bytes)));
-    let text = format!(
-        "the card ran out of memory: with schedule.batch={batch} a step takes about {:.1} GiB and the kernels' \
-         workspace{has}",
-        gibibytes(taken(batch))
-    );
-    let room = memory_bytes.unwrap_or(u64::MAX);
-    match (1..batch).rev().find(|&batch| taken(batch) <= room) {
-        Some(fits) => text + &format!("; try --set schedule.batch={fits}"),
-        None => text + "; a smaller schedule.network.width or schedule.preparation.crop is left",
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -131,8 +144,26 @@ mod tests {
         assert_eq!("cpu".parse(), Ok(Compute::Cpu));
         assert_eq!("cuda".parse(), Ok(Compute::Cuda(0)));
         assert_eq!("cuda:3".parse(), Ok(Compute::Cuda(3)));
+        for compute in [Compute::Cpu, Compute::Cuda(0), Compute::Cuda(3)] {
+            assert_eq!(compute.to_string().parse(), Ok(compute));
+        }
         for wrong in ["gpu", "cuda:", "cuda:-1", "cpu:0", ""] {
             assert_eq!(wrong.parse::<Compute>().unwrap_err(), "expected cpu, cuda or cuda:N");
+        }
+    }
+
+    #[test]
+    fn arithmetic_follows_device_and_precision_not_the_card() {
+        let names = [
+            (Compute::Cpu, Precision::Tf32, "cpu-f32"),
+            (Compute::Cuda(0), Precision::F32, "cuda-f32"),
+            (Compute::Cuda(1), Precision::Tf32, "cuda-tf32"),
+            (Compute::Cuda(2), Precision::Bf16, "cuda-bf16"),
+        ];
+        for (compute, precision, name) in names {
+            let arithmetic = compute.arithmetic_in(precision);
+            assert_eq!(arithmetic.to_string(), name);
+            assert_eq!(serde_json::to_value(arithmetic).unwrap(), name, "in files, too");
         }
     }
 
@@ -149,21 +180,6 @@ mod tests {
         if cuda::AVAILABLE && !cuda::CUDNN {
             assert!(refusal(Compute::Cuda(0), Precision::Tf32).contains("--features cudnn`"));
         }
-    }
-
-    #[test]
-    fn a_card_too_small_is_told_the_batch_that_fits() {
-        let experiment = experiment("csa", &["schedule.batch=8"]);
-        let mut half = experiment.clone();
-        half.schedule.batch = 4;
-
-        let text = advice(&experiment, Some(half.training_bytes() as u64));
-
-        assert!(text.ends_with("try --set schedule.batch=4"), "{text}");
-        assert!(advice(&experiment, Some(1)).ends_with("schedule.preparation.crop is left"));
-        let error = anyhow::anyhow!("DriverError(CUDA_ERROR_OUT_OF_MEMORY, \"out of memory\")");
-        let error = explain_memory(error, &experiment, Compute::Cuda(99));
-        assert!(error.to_string().contains("with schedule.batch=8 a step takes"), "{error}");
     }
 
     #[test]

@@ -199,11 +199,15 @@ fn for_each_chunk(
 
 /// Slices of this side that go through the network at once: as many as [`MAPS_BYTES_MAX`] holds.
 fn slices_at_once(model: &dyn Segmenter, side: usize) -> usize {
-    let Architecture { width, .. } = model.card().architectures[0];
-    let classes = model.card().labels.len() + 1;
-    // Full resolution is where maps are largest: `width` channels at first, eight per class at last.
-    let slice_bytes = MAPS * side * side * width.max(8 * classes) * size_of::<f32>();
+    let slice_bytes = maps_bytes(&model.card().architectures[0], side);
     (MAPS_BYTES_MAX / slice_bytes).clamp(1, MOST_SLICES_AT_ONCE)
+}
+
+/// Bytes of the largest maps that a slice of this side needs at once.
+pub(crate) fn maps_bytes(architecture: &Architecture, side: usize) -> usize {
+    let Architecture { width, classes, .. } = *architecture;
+    // Full resolution is where maps are largest: `width` channels at first, eight per class at last.
+    MAPS * side * side * width.max(8 * classes) * size_of::<f32>()
 }
 
 /// Side of a square that holds a whole slice and that the network can take.

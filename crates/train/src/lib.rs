@@ -18,6 +18,7 @@
 
 mod ahead;
 mod bad_data;
+mod card_memory;
 mod cases;
 mod checkpoint;
 mod compute;
@@ -47,7 +48,7 @@ mod volumes;
 
 pub use bad_data::BadData;
 pub use candle_core::Device;
-pub use compute::Compute;
+pub use compute::{Arithmetic, Compute};
 pub use curve::LearningCurve;
 pub use draw::DrawnBatch;
 pub use duomo_ops::{
@@ -66,7 +67,7 @@ pub use features::{
 pub use gradients::GradientNorms;
 pub use grid::{
     Cell, CellEvent, CellStatus, Estimate, EstimateSource, GRIDS, Grid, GridObserver, Variant,
-    absolute_name, estimate, run_cells, threads_per_job,
+    absolute_name, estimate, remove_stale_timings, run_cells, threads_per_job,
 };
 pub use inference::{
     Ensemble, Mirroring, Probabilities, Segmenter, segment, segment_automatically,

@@ -12,7 +12,8 @@ use safetensors::tensor::{Dtype, TensorView};
 use serde::{Deserialize, Serialize};
 
 use crate::bad_data::BadData;
-use crate::inference::Segmenter;
+use crate::card_memory::explain_memory_of_pass;
+use crate::inference::{Segmenter, maps_bytes};
 use crate::network::TrainedNetwork;
 use crate::postprocessing::PostProcessing;
 
@@ -157,8 +158,16 @@ impl Segmenter for Model {
 
     fn logits(&self, images: &Tensor, modality: usize) -> Result<Tensor> {
         let (network, row) = self.network(modality)?;
-        let there = images.to_device(network.parameters().device())?;
-        Ok(network.forward(&there, row)?.to_device(images.device())?)
+        let device = network.parameters().device();
+        let logits = || -> Result<Tensor> {
+            let there = images.to_device(device)?;
+            Ok(network.forward(&there, row)?.to_device(images.device())?)
+        };
+        logits().map_err(|error| {
+            let &[slices, side, ..] = images.dims() else { return error };
+            let bytes = slices * maps_bytes(network.architecture(), side);
+            explain_memory_of_pass(error, [slices, side], bytes, device.location())
+        })
     }
 }
 

@@ -152,6 +152,7 @@ fn run(request: &TrainRequest, folder: &RunFolder, log: &mut LogFile<'_>) -> Res
             from_step,
             steps,
             threads: rayon::current_num_threads(),
+            arithmetic: request.compute.arithmetic(),
         },
     )?;
     folder.mark_done()?;

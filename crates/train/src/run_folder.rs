@@ -10,6 +10,7 @@ use anyhow::{Context, Result, bail};
 use duomo_data::{atomic_write, make_folder};
 use serde::{Deserialize, Serialize};
 
+use crate::compute::Arithmetic;
 use crate::experiment::Experiment;
 use crate::provenance;
 
@@ -34,8 +35,11 @@ pub(crate) struct Timing {
     pub(crate) from_step: u64,
     /// Steps of the whole run.
     pub(crate) steps: u64,
-    /// Threads that arithmetic ran on.
+    /// Threads of the processor that it ran on.
     pub(crate) threads: usize,
+    /// What computed the steps.
+    #[serde(default)]
+    pub(crate) arithmetic: Arithmetic,
 }
 
 /// The files of one run.

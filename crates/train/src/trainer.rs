@@ -9,9 +9,10 @@ use candle_core::Device;
 use serde::Serialize;
 
 use crate::ahead::prepare_ahead;
+use crate::card_memory::explain_memory;
 use crate::cases::Cases;
 use crate::checkpoint::{self, Origin, Progress, Stamp};
-use crate::compute::{Compute, explain_memory};
+use crate::compute::Compute;
 use crate::draw::{Draw, DrawnBatch};
 use crate::evaluation::{learn_postprocessing, mean_dice};
 use crate::experiment::Experiment;

@@ -9,10 +9,10 @@ use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
-use duomo_train::{HeartFigure, PostProcessing, StructureVolume};
+use duomo_train::{HeartFigure, StructureVolume};
 use serde::{Deserialize, Serialize};
 
-use super::FileRecord;
+use super::{FileRecord, Recipe};
 use crate::console;
 use crate::exit::Fault;
 
@@ -72,32 +72,6 @@ pub(crate) enum Status {
     Failed,
 }
 
-/// Everything that a label map depends on, besides its image.
-#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
-pub(crate) struct Recipe {
-    /// The model, or the models of an ensemble.
-    pub models: Vec<ModelFile>,
-    /// Modality of the image, by the model's name for it.
-    pub modality: String,
-    /// Whether mirrored slices had a say.
-    pub tta: bool,
-    /// What was taken away from the prediction.
-    pub postprocessing: PostProcessing,
-    /// As what probabilities were written, too.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub probabilities: Option<Precision>,
-}
-
-/// As what probabilities are written.
-#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, Serialize, clap::ValueEnum)]
-#[serde(rename_all = "kebab-case")]
-pub(crate) enum Precision {
-    /// A byte, in steps of 1/255.
-    U8,
-    /// 32-bit reals.
-    F32,
-}
-
 /// A file beside the label map.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub(crate) struct SideFile {
@@ -105,27 +79,6 @@ pub(crate) struct SideFile {
     pub file: PathBuf,
     /// What it was when it was written.
     pub record: FileRecord,
-}
-
-/// A model file.
-#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
-pub(crate) struct ModelFile {
-    /// Where it was; it may move.
-    pub file: PathBuf,
-    /// BLAKE3 of its contents.
-    pub blake3: String,
-}
-
-impl Recipe {
-    /// The recipe in one word: equal ones make equal label maps of equal images.
-    pub(crate) fn digest(&self) -> String {
-        let mut here = self.clone();
-        for model in &mut here.models {
-            model.file.clear();
-        }
-        let text = serde_json::to_string(&here).expect("a recipe is text and numbers");
-        blake3::hash(text.as_bytes()).to_hex().to_string()
-    }
 }
 
 /// How long the stages of a case took.
@@ -165,20 +118,6 @@ impl Entry {
         let is_whole = |file: &Path, record: &FileRecord| record.is_whole(&folder.join(file));
         self.output_file.as_ref().is_some_and(|record| is_whole(&self.output, record))
             && self.probability_files.iter().all(|side| is_whole(&side.file, &side.record))
-    }
-}
-
-impl Recipe {
-    /// A recipe of no model, for tests.
-    #[cfg(test)]
-    pub(crate) fn example(modality: &str) -> Self {
-        Self {
-            models: Vec::new(),
-            modality: modality.to_owned(),
-            tta: false,
-            postprocessing: PostProcessing::default(),
-            probabilities: None,
-        }
     }
 }
 
@@ -345,18 +284,5 @@ mod tests {
         let error = Manifest::open(&path).unwrap_err();
 
         assert!(error.to_string().contains("another process"), "{error:#}");
-    }
-
-    #[test]
-    fn a_recipe_follows_the_model_not_its_place() {
-        let recipe = |file: &str, blake3: &str, modality: &str| {
-            let model = ModelFile { file: file.into(), blake3: blake3.into() };
-            Recipe { models: vec![model], ..Recipe::example(modality) }.digest()
-        };
-
-        let base = recipe("a", "1", "LGE");
-        assert_eq!(recipe("b", "1", "LGE"), base);
-        assert_ne!(recipe("a", "2", "LGE"), base);
-        assert_ne!(recipe("a", "1", "T2"), base);
     }
 }

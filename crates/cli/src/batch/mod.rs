@@ -3,11 +3,11 @@
 mod file_record;
 mod inputs;
 mod manifest;
+mod recipe;
 mod shard;
 
 pub(crate) use file_record::FileRecord;
 pub(crate) use inputs::{Input, collect};
-pub(crate) use manifest::{
-    Entry, FILE_NAME, Listing, Manifest, ModelFile, Precision, Recipe, SideFile, Status,
-};
+pub(crate) use manifest::{Entry, FILE_NAME, Listing, Manifest, SideFile, Status};
+pub(crate) use recipe::{ModelFile, Precision, Recipe};
 pub(crate) use shard::Shard;

@@ -43,4 +43,11 @@ impl DeviceArguments {
         set_precision(precision);
         Ok(self.device)
     }
+
+    /// The arguments that say the same to another process.
+    pub(super) fn words(self) -> [String; 4] {
+        let precision = self.precision.to_possible_value().expect("no precision is hidden");
+        let (device, precision) = (self.device.to_string(), precision.get_name().to_owned());
+        ["--device".to_owned(), device, "--precision".to_owned(), precision]
+    }
 }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 use serde::Serialize;
 
-use crate::batch::{Entry, FILE_NAME, Listing, Status, collect};
+use crate::batch::{Entry, FILE_NAME, Listing, Recipe, Status, collect};
 use crate::console;
 use crate::exit::{Fault, Outcome};
 use crate::table::{Align, Table};
@@ -106,7 +106,7 @@ struct Coverage {
     damaged: Vec<Remark>,
     /// Cases that are no input.
     unexpected: Vec<String>,
-    /// Recipes beyond the first: cases of other models or another modality.
+    /// Recipes beyond the first: cases of other models, another modality or another arithmetic.
     other_recipe: Vec<Remark>,
     /// Lines of the manifests that are no entry.
     foreign_lines: usize,
@@ -197,9 +197,11 @@ fn compare(
             coverage.unexpected.push(case.clone());
         }
         if first.as_ref().is_some_and(|first| first.digest() != entry.recipe.digest()) {
+            let Recipe { models, modality, arithmetic, .. } = &entry.recipe;
             let models: Vec<String> =
-                entry.recipe.models.iter().map(|model| model.file.display().to_string()).collect();
-            let reason = format!("modality {}, model {}", entry.recipe.modality, models.join(", "));
+                models.iter().map(|model| model.file.display().to_string()).collect();
+            let models = models.join(", ");
+            let reason = format!("modality {modality}, model {models}, arithmetic {arithmetic}");
             coverage.other_recipe.push(Remark { case: case.clone(), reason });
         }
     }
@@ -284,7 +286,7 @@ mod tests {
     use std::fs;
 
     use super::*;
-    use crate::batch::{FileRecord, Recipe};
+    use crate::batch::FileRecord;
 
     fn listing(entries: &[Entry]) -> Listing {
         let folder = tempfile::tempdir().unwrap();

@@ -72,13 +72,19 @@ impl Fixture {
         self.cells(runs).iter().map(text).collect()
     }
 
+    /// The folders of runs, hidden ones, too.
+    fn folders(&self, runs: &str) -> Vec<PathBuf> {
+        let entries = fs::read_dir(self.path(runs)).into_iter().flatten().flatten();
+        entries.map(|entry| entry.path()).collect()
+    }
+
     pub(crate) fn folder_of(&self, runs: &str, index: usize) -> PathBuf {
         PathBuf::from(self.cells(runs)[index]["folder"].as_str().expect("a folder"))
     }
 }
 
-/// Starts the grid and ends it with SIGKILL once a checkpoint is there.
-fn start_and_kill(fixture: &Fixture, runs: &str) {
+/// Starts the grid and ends it with SIGKILL once one of the folders in `runs` is as wanted.
+fn start_and_kill(fixture: &Fixture, runs: &str, wanted: impl Fn(&Path) -> bool) {
     let mut child = Command::new(env!("CARGO_BIN_EXE_duomo"))
         .args(fixture.arguments("run", runs, &["--jobs", "2"]))
         .stdout(Stdio::null())
@@ -86,17 +92,16 @@ fn start_and_kill(fixture: &Fixture, runs: &str) {
         .spawn()
         .expect("the program can be started");
     let start = Instant::now();
-    let checkpoint = || {
-        let runs = fs::read_dir(fixture.path(runs)).into_iter().flatten().flatten();
-        let named = runs.filter(|run| run.file_name().to_string_lossy().starts_with("mscmr-"));
-        named.map(|run| run.path()).any(|run| run.join("checkpoints/last.safetensors").exists())
-    };
-    while !checkpoint() {
-        assert!(start.elapsed() < Duration::from_mins(5), "no checkpoint was written");
-        sleep(Duration::from_millis(10));
+    while !fixture.folders(runs).iter().any(|folder| wanted(folder)) {
+        assert!(start.elapsed() < Duration::from_mins(5), "nothing is as wanted");
+        sleep(Duration::from_millis(5));
     }
     child.kill().expect("the program is running or has ended");
     child.wait().expect("the program ends");
+}
+
+fn is_timing(folder: &Path) -> bool {
+    folder.file_name().is_some_and(|name| name.to_string_lossy().starts_with(".timing-"))
 }
 
 #[test]
@@ -110,7 +115,12 @@ fn a_killed_grid_goes_on_to_the_same_scores_and_becomes_tables() {
     assert!(said.contains("mscmr from a short timing just now"), "{said}");
     assert!(said.contains("2 of 2 runs done, 0 running, 0 waiting"), "{said}");
 
-    start_and_kill(&fixture, "broken");
+    start_and_kill(&fixture, "broken", |folder| is_timing(folder) && folder.join("run").exists());
+    assert!(fixture.folders("broken").iter().any(|folder| is_timing(folder)));
+    start_and_kill(&fixture, "broken", |folder| {
+        !is_timing(folder) && folder.join("checkpoints/last.safetensors").exists()
+    });
+    assert!(!fixture.folders("broken").iter().any(|folder| is_timing(folder)));
     let resumed = fixture.grid("run", "broken", &["--jobs", "2"]);
     assert_eq!(code(&resumed), Some(0), "{}", stderr(&resumed));
     for index in 0..2 {
@@ -259,7 +269,11 @@ fn the_job_array_is_a_script_that_names_every_index() {
     assert_eq!(code(&output), Some(0), "{}", stderr(&output));
     let script = stdout(&output);
     assert!(script.contains("#SBATCH --array=0-3%3\n"), "{script}");
-    assert!(script.contains("--seeds 2 --index \"$SLURM_ARRAY_TASK_ID\""), "{script}");
+    assert!(
+        script.contains("--device cpu --precision f32 --index \"$SLURM_ARRAY_TASK_ID\""),
+        "{script}"
+    );
+    assert!(!script.contains("gpu"), "{script}");
     let path = fixture.path("job.sh");
     fs::write(&path, &script).unwrap();
     // Run as Slurm would run it, with an index that the grid lacks: the arguments must arrive.
@@ -270,6 +284,11 @@ fn the_job_array_is_a_script_that_names_every_index() {
         "{}",
         stderr(&job)
     );
+
+    // What no job could do is refused before any waits in a queue.
+    let refused = fixture.grid("slurm", "runs", &["--precision", "bf16"]);
+    assert_eq!(code(&refused), Some(2));
+    assert!(stderr(&refused).contains("the CPU computes in f32"), "{}", stderr(&refused));
 }
 
 #[test]

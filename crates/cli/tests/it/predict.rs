@@ -137,6 +137,32 @@ fn only_what_is_whole_and_by_this_recipe_is_skipped() {
 }
 
 #[test]
+fn label_maps_of_another_arithmetic_are_made_anew_and_the_call_says_so() {
+    let clinic = Clinic::new();
+    let scans = clinic.scans(2);
+    let done = clinic.predict("out", &[&scans]);
+    assert_eq!(code(&done), Some(0), "{}", stderr(&done));
+    let manifest = clinic.path("out/manifest.jsonl");
+    let text = fs::read_to_string(&manifest).unwrap();
+    let rewritten = |from: &str, to: &str| {
+        assert!(text.contains(from), "{text}");
+        fs::write(&manifest, text.replace(from, to)).unwrap();
+        clinic.predict("out", &[&scans, "--json"])
+    };
+
+    // As if a card had done them, and as manifests were that did not say yet.
+    let card = rewritten("\"arithmetic\":\"cpu-f32\"", "\"arithmetic\":\"cuda-tf32\"");
+    let before = rewritten(",\"arithmetic\":\"cpu-f32\"", "");
+
+    assert_eq!(statuses(&card), ["done", "done"]);
+    let sentence = "2 of 2 cases were done by another recipe and are done again: arithmetic cuda-tf32 \
+                    there, cpu-f32 here";
+    assert!(stderr(&card).contains(sentence), "{}", stderr(&card));
+    assert_eq!(statuses(&before), ["skipped", "skipped"]);
+    assert!(!stderr(&before).contains("another recipe"), "{}", stderr(&before));
+}
+
+#[test]
 fn models_go_together_or_are_refused_before_anything_is_done() {
     let clinic = Clinic::new();
     let scans = clinic.scans(1);

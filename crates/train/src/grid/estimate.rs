@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 
 use super::run::pool;
+use super::timing_folder::TimingFolder;
 use super::{Cell, CellStatus, threads_per_job};
 use crate::compute::Compute;
 use crate::observer::{Event, Observer};
@@ -29,7 +30,7 @@ pub struct Estimate {
 /// What an estimate was made from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EstimateSource {
-    /// The mean of this many finished runs of the grid on as many threads.
+    /// The mean of this many finished runs of the grid by the same arithmetic on as many threads.
     FinishedCells(usize),
     /// A few steps and one test of the first unfinished cell, made for the purpose.
     ShortTiming,
@@ -38,8 +39,9 @@ pub enum EstimateSource {
 /// Estimates the time of all cells that are not done, `jobs` at a time.
 ///
 /// Runs of one data set and schedule are taken to last equally long. Where the grid has no finished
-/// one on as many threads, the first unfinished cell is timed for a few steps in a folder below
-/// `scratch`, which is removed again.
+/// one by the same arithmetic on as many threads, the first unfinished cell is timed for a few steps in
+/// a folder below `scratch`, which is removed again; should the process be killed,
+/// [`remove_stale_timings`](super::remove_stale_timings) does it.
 ///
 /// # Errors
 ///
@@ -63,8 +65,10 @@ pub fn estimate(
         };
         let dataset = &cell.experiment.dataset.name;
         if !whole.contains_key(dataset) {
-            let finished = finished_seconds(cells, statuses, dataset, threads_per_job(jobs));
-            let (seconds, source) = match finished {
+            let alike = |timing: &Timing| {
+                timing.arithmetic == compute.arithmetic() && timing.threads == threads_per_job(jobs)
+            };
+            let (seconds, source) = match finished_seconds(cells, statuses, dataset, alike) {
                 Some((seconds, count)) => (seconds, EstimateSource::FinishedCells(count)),
                 None => (
                     short_timing(cell, threads_per_job(jobs), compute, scratch)?,
@@ -82,21 +86,19 @@ pub fn estimate(
     Ok(Estimate { seconds, sources })
 }
 
-/// Mean seconds of a data set's finished cells on so many threads, and how many there are.
+/// Mean seconds of a data set's finished cells that were done as the others will be, and how many there are.
 fn finished_seconds(
     cells: &[Cell],
     statuses: &[CellStatus],
     dataset: &str,
-    threads: usize,
+    alike: impl Fn(&Timing) -> bool,
 ) -> Option<(f64, usize)> {
     let finished = cells.iter().zip(statuses).filter(|(cell, status)| {
         cell.experiment.dataset.name == dataset && **status == CellStatus::Done
     });
     let timings = finished.filter_map(|(cell, _)| Timing::read(&cell.folder));
-    let seconds: Vec<f64> = timings
-        .filter(|timing| timing.threads == threads)
-        .filter_map(|timing| timing.whole_seconds())
-        .collect();
+    let seconds: Vec<f64> =
+        timings.filter(alike).filter_map(|timing| timing.whole_seconds()).collect();
     let count = seconds.len();
     (count > 0).then(|| (seconds.iter().sum::<f64>() / count as f64, count))
 }
@@ -104,7 +106,8 @@ fn finished_seconds(
 /// Seconds of a whole run, from one that is cut to a few steps but prepares, validates and tests
 /// as the whole one does.
 fn short_timing(cell: &Cell, threads: usize, compute: Compute, scratch: &Path) -> Result<f64> {
-    let folder = scratch.join(format!(".timing-{}-{}", cell.name, std::process::id()));
+    let context = || format!("cannot time the first steps of {}", cell.name);
+    let folder = TimingFolder::new(scratch, &cell.name).with_context(context)?;
     let mut experiment = cell.experiment.clone();
     let steps = experiment.schedule.steps.min(SHORT_STEPS);
     experiment.schedule.steps = steps;
@@ -113,15 +116,15 @@ fn short_timing(cell: &Cell, threads: usize, compute: Compute, scratch: &Path) -
         compute,
         experiment,
         data: cell.data.clone(),
-        out: folder.clone(),
+        out: folder.run(),
         resume: Resume::Never,
         absent_class: AbsentClass::Refuse,
     };
     let mut watch = Stopwatch::new();
     let trained = pool(threads)?.install(|| train(&request, &mut watch));
-    let removed = if folder.exists() { fs::remove_dir_all(&folder) } else { Ok(()) };
-    trained.with_context(|| format!("cannot time the first steps of {}", cell.name))?;
-    removed.with_context(|| format!("cannot remove {}", folder.display()))?;
+    let removed = folder.remove();
+    trained.with_context(context)?;
+    removed?;
     Ok(watch.whole_seconds(&cell.experiment))
 }
 

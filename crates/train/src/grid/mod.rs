@@ -6,6 +6,7 @@
 mod cell;
 mod estimate;
 mod run;
+mod timing_folder;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -17,6 +18,7 @@ use serde::{Deserialize, Serialize};
 pub use cell::{Cell, CellStatus};
 pub use estimate::{Estimate, EstimateSource, estimate};
 pub use run::{CellEvent, GridObserver, run_cells, threads_per_job};
+pub use timing_folder::remove_stale_timings;
 
 use crate::experiment::{Experiment, METHODS, SCHEDULES, load};
 use crate::provenance::data_hash;

@@ -161,6 +161,17 @@ fn an_estimate_is_measured_and_leaves_nothing_behind() {
     run_cells(&cells[..1], 1, Compute::Cpu, &Begun::default()).unwrap();
     let second = estimate(&cells, &statuses(&cells), 1, Compute::Cpu, &runs).unwrap();
     assert_eq!(second.sources["mscmr"], EstimateSource::FinishedCells(1));
+    // The speed of a card says nothing about the processor's, nor the reverse.
+    let timing = cells[0].folder.join("timing.json");
+    let text = fs::read_to_string(&timing).unwrap();
+    let card = text.replace("\"cpu-f32\"", "\"cuda-f32\"");
+    assert_ne!(card, text);
+    fs::write(&timing, card).unwrap();
+    let third = estimate(&cells, &statuses(&cells), 1, Compute::Cpu, &runs).unwrap();
+    assert_eq!(third.sources["mscmr"], EstimateSource::ShortTiming);
+    let card = estimate(&cells, &statuses(&cells), 1, Compute::Cuda(0), &runs).unwrap();
+    assert_eq!(card.sources["mscmr"], EstimateSource::FinishedCells(1));
+
     run_cells(&cells, 1, Compute::Cpu, &Begun::default()).unwrap();
     let nothing = estimate(&cells, &statuses(&cells), 1, Compute::Cpu, &runs).unwrap();
     assert!(nothing.seconds == 0.0 && nothing.sources.is_empty());

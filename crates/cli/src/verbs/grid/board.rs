@@ -151,8 +151,11 @@ impl Board {
             }
             Err(error) if error.is::<Interrupted>() => String::new(),
             Err(error) => {
-                let text = format!("[{}] {}: {error:#}", cell.index, cell.name);
-                self.aside(|| console::fail(&text));
+                // The error of a lone run is the program's, which says it at its end.
+                if self.state().rows.len() > 1 {
+                    let text = format!("[{}] {}: {error:#}", cell.index, cell.name);
+                    self.aside(|| console::fail(&text));
+                }
                 String::new()
             }
         };

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, anyhow};
 use duomo_train::{
-    Cell, CellStatus, Estimate, EstimateSource, Interrupted, Summary, estimate, run_cells,
-    threads_per_job,
+    Cell, CellStatus, Estimate, EstimateSource, Interrupted, Summary, estimate,
+    remove_stale_timings, run_cells, threads_per_job,
 };
 use serde::Serialize;
 
@@ -76,6 +76,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<Outcome> {
     let compute = arguments.device.compute()?;
     let cells = chosen(arguments.grid.cells()?, arguments.index)?;
     let statuses = statuses(&cells)?;
+    remove_stale_timings(&arguments.grid.runs);
     let jobs = usize::from(arguments.jobs);
     let open: Vec<Cell> = cells
         .iter()

@@ -9,8 +9,8 @@ mod pipeline;
 mod tally;
 mod volumes_csv;
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
@@ -165,7 +165,8 @@ fn manifest_name(shard: Option<Shard>) -> String {
 
 /// Reads the models, and everything else that is the same for every case.
 fn work(arguments: &Arguments) -> Result<Work> {
-    let device = arguments.device.compute()?.open()?;
+    let compute = arguments.device.compute()?;
+    let device = compute.open()?;
     let mut models = Vec::new();
     let mut files = Vec::new();
     for path in std::iter::once(&arguments.model).chain(&arguments.ensemble) {
@@ -202,6 +203,7 @@ fn work(arguments: &Arguments) -> Result<Work> {
         tta: arguments.tta,
         postprocessing,
         probabilities: arguments.probabilities,
+        arithmetic: compute.arithmetic(),
     };
     let outputs = Outputs {
         folder: arguments.out.clone(),
@@ -248,7 +250,7 @@ fn jobs(
 ) -> Result<Vec<Job>> {
     let recipe = work.recipe.digest();
     let mut taken = BTreeMap::<PathBuf, String>::new();
-    let mut jobs = Vec::new();
+    let (mut jobs, mut by_others) = (Vec::new(), Vec::new());
     for Input { case, path } in inputs {
         work.outputs.naming.check(&case)?;
         let output = work.outputs.naming.label_map(&case);
@@ -260,21 +262,29 @@ fn jobs(
             ))
             .into());
         }
-        let counts = |entry: &Entry| {
+        let earlier = entries.remove(&case).map(|entry| {
             let wanted_again = match entry.status {
                 Status::Done => arguments.overwrite,
                 Status::Failed => arguments.retry_failed || arguments.overwrite,
             };
-            !wanted_again && entry.output == output && entry.recipe.digest() == recipe
-        };
-        let earlier = entries.remove(&case).map(|entry| {
-            if counts(&entry) {
+            let by_this_recipe = entry.recipe.digest() == recipe;
+            if !by_this_recipe && !wanted_again && entry.status == Status::Done {
+                by_others.push(work.recipe.differences(&entry.recipe));
+            }
+            if by_this_recipe && !wanted_again && entry.output == output {
                 Earlier::Counts(Box::new(entry))
             } else {
                 Earlier::Stale(Box::new(entry))
             }
         });
         jobs.push(Job { case, input: path, output, earlier });
+    }
+    if let Some(differences) = by_others.first() {
+        console::note(&format!(
+            "{} of {} cases were done by another recipe and are done again: {differences}",
+            by_others.len(),
+            jobs.len()
+        ));
     }
     Ok(jobs)
 }
@@ -285,22 +295,15 @@ fn jobs(
 ///
 /// A folder that cannot be listed or changed.
 fn remove_leftovers(out: &Path, jobs: &[Job]) -> Result<()> {
-    let outputs: BTreeSet<PathBuf> = jobs.iter().map(|job| out.join(&job.output)).collect();
-    let folders: BTreeSet<&Path> = outputs.iter().filter_map(|output| output.parent()).collect();
-    for folder in folders.into_iter().filter(|folder| folder.is_dir()) {
-        let entries =
-            fs::read_dir(folder).with_context(|| format!("cannot list {}", folder.display()))?;
-        for entry in entries {
-            let path = entry?.path();
-            // `.case.nii.gz.123-4.tmp`, see `duomo_data::atomic_write`.
-            let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-            let target = name.strip_prefix('.').and_then(|name| name.strip_suffix(".tmp"));
-            let target = target.and_then(|name| Some(folder.join(name.rsplit_once('.')?.0)));
-            if target.is_some_and(|target| outputs.contains(&target)) {
-                fs::remove_file(&path)
-                    .with_context(|| format!("cannot remove {}", path.display()))?;
-            }
+    let outputs: Vec<PathBuf> = jobs.iter().map(|job| out.join(&job.output)).collect();
+    let mut folders = BTreeMap::<&Path, Vec<&OsStr>>::new();
+    for output in &outputs {
+        if let (Some(folder), Some(name)) = (output.parent(), output.file_name()) {
+            folders.entry(folder).or_default().push(name);
         }
+    }
+    for (folder, names) in folders.into_iter().filter(|(folder, _)| folder.is_dir()) {
+        duomo_data::remove_leftovers(folder, names)?;
     }
     Ok(())
 }
