@@ -31,6 +31,7 @@ mod max_pool2;
 mod memory;
 mod norm;
 mod pixel_shuffle;
+mod pool;
 #[expect(
     clippy::inline_always,
     reason = "a call would cross the boundary of the vector unit's code"
@@ -50,5 +51,6 @@ pub use max_pool2::{max_pool2, max_pool2_gradient};
 pub use memory::keep_freed_memory;
 pub use norm::{Activation, BatchStatistics, NormOptions, batch_norm_leaky_relu, batch_statistics};
 pub use pixel_shuffle::{pixel_shuffle, pixel_unshuffle};
+pub use pool::in_pool;
 pub use simd::vectorized;
 pub use transposed_conv2d::{transposed_conv2d, transposed_conv2d_gradients};

@@ -53,7 +53,7 @@ pub use curve::LearningCurve;
 pub use draw::DrawnBatch;
 pub use duomo_ops::{
     cuda::{Precision, machine, set_precision},
-    keep_freed_memory,
+    in_pool, keep_freed_memory,
 };
 pub use evaluation::{CaseScores, ClassScores};
 pub use experiment::{

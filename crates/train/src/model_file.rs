@@ -7,6 +7,7 @@ use anyhow::{Context, Result, bail, ensure};
 use candle_core::{DType, Device, Tensor};
 use duomo_data::{LabelClass, LabelMap, Preparation, UnknownLabels, atomic_write};
 use duomo_model::{Architecture, Fcn};
+use duomo_ops::in_pool;
 use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView};
 use serde::{Deserialize, Serialize};
@@ -163,7 +164,9 @@ impl Segmenter for Model {
             let there = images.to_device(device)?;
             Ok(network.forward(&there, row)?.to_device(images.device())?)
         };
-        logits().map_err(|error| {
+        // A card is spoken to from one thread.
+        let logits = if device.is_cpu() { in_pool(logits) } else { logits() };
+        logits.map_err(|error| {
             let &[slices, side, ..] = images.dims() else { return error };
             let bytes = slices * maps_bytes(network.architecture(), side);
             explain_memory_of_pass(error, [slices, side], bytes, device.location())

@@ -6,6 +6,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result};
 use candle_core::Device;
+use duomo_ops::in_pool;
 use serde::Serialize;
 
 use crate::ahead::prepare_ahead;
@@ -205,9 +206,12 @@ impl<'a> Trainer<'a> {
 
     /// Does a step, or on a card asks for it.
     fn begin_step(&mut self, batches: &[DrawnBatch], step: u64) -> Result<()> {
-        let networks = self.networks.iter();
-        let coming = networks.map(|network| network.begin_step(batches, self.experiment, step));
-        let coming: Result<_> = coming.collect();
+        let (networks, experiment) = (&self.networks, self.experiment);
+        let begin = || -> Result<_> {
+            networks.iter().map(|network| network.begin_step(batches, experiment, step)).collect()
+        };
+        // A card is spoken to from one thread.
+        let coming = if self.device.is_cpu() { in_pool(begin) } else { begin() };
         self.coming.push_back((step, coming.map_err(|error| self.explain(error))?));
         self.progress.step = step;
         Ok(())

@@ -10,7 +10,7 @@ use candle_core::{DType, Device};
 use duomo_data::{Case as Patient, CropCentre, Geometry, Image, prepare_volume};
 use duomo_model::Fcn;
 use duomo_train::{
-    Experiment, FORMAT, Model, ModelCard, PostProcessing, Provenance, TrainedNetwork,
+    Experiment, FORMAT, Model, ModelCard, PostProcessing, Provenance, TrainedNetwork, in_pool,
     keep_freed_memory, segment, segment_automatically,
 };
 
@@ -37,7 +37,8 @@ fn serve_steps(case: &Case) -> Result<()> {
     for (step, line) in (1..).zip(stdin().lines()) {
         line?;
         let start = Instant::now();
-        let terms = networks[0].step(&batches, &experiment, step)?;
+        // As the trainer does.
+        let terms = in_pool(|| networks[0].step(&batches, &experiment, step))?;
         answer(start.elapsed().as_secs_f64(), &[terms.total])?;
     }
     Ok(())
