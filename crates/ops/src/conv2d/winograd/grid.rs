@@ -121,7 +121,7 @@ impl Grid {
         let one = self.of_batch(1);
         let mut pixels = vec![0; one.count()];
         for tile in (0..one.count()).map(|index| one.tile(index)) {
-            pixels[tile.unit] = one.written(tile).into_iter().flatten().flatten().map(|_| 1).sum();
+            pixels[tile.unit] = one.written(tile).count();
         }
         pixels
     }
@@ -153,41 +153,59 @@ impl Grid {
         Tile { halves, image, unit, first: [first(row, row_phase), first(column, column_phase)] }
     }
 
-    /// The pixels that a tile reads, row by row; `None` is zero.
+    /// The pixels that a tile reads; what is not there is zero.
     #[inline]
-    pub(super) fn read(&self, tile: Tile) -> [[Option<usize>; INPUT_SIDE]; INPUT_SIDE] {
+    pub(super) fn read(&self, tile: Tile) -> Pixels<INPUT_SIDE> {
         let seen = |axis: usize, tap: usize| {
             let position = (tile.first[axis] + tap * self.dilation).cast_signed();
             let before = (self.border + self.dilation).cast_signed();
             place(position - before, self.source[axis], self.padding)
         };
-        pixels(self.source, tile.image, seen)
+        Pixels::at_crossings(self.source, tile.image, seen)
     }
 
-    /// The pixels that a tile writes, row by row; `None` lies outside.
+    /// The pixels that a tile writes; what is not there lies outside.
     #[inline]
-    pub(super) fn written(&self, tile: Tile) -> [[Option<usize>; OUTPUT_SIDE]; OUTPUT_SIDE] {
+    pub(super) fn written(&self, tile: Tile) -> Pixels<OUTPUT_SIDE> {
         let inside = |axis: usize, step: usize| {
             let position = tile.first[axis] + step * self.dilation;
             (position < self.target[axis]).then_some(position)
         };
-        pixels(self.target, tile.image, inside)
+        Pixels::at_crossings(self.target, tile.image, inside)
     }
 }
 
-/// The pixels at the crossings of the rows and columns that `at` gives for each axis.
-#[inline]
-fn pixels<const SIDE: usize>(
-    [height, width]: [usize; 2],
-    image: usize,
-    at: impl Fn(usize, usize) -> Option<usize>,
-) -> [[Option<usize>; SIDE]; SIDE] {
-    let columns: [Option<usize>; SIDE] = std::array::from_fn(|step| at(1, step));
-    std::array::from_fn(|step| match at(0, step) {
-        None => [None; SIDE],
-        Some(row) => {
-            let start = (image * height + row) * width;
-            columns.map(|column| column.map(|column| start + column))
+/// The pixels at the crossings of some rows and columns of an image.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Pixels<const SIDE: usize> {
+    /// The first pixel of each row, among all of the batch.
+    rows: [Option<usize>; SIDE],
+    columns: [Option<usize>; SIDE],
+}
+
+impl<const SIDE: usize> Pixels<SIDE> {
+    /// `at` gives the rows (axis 0) and the columns (axis 1).
+    #[inline]
+    fn at_crossings(
+        [height, width]: [usize; 2],
+        image: usize,
+        at: impl Fn(usize, usize) -> Option<usize>,
+    ) -> Self {
+        let start = |row: usize| (image * height + row) * width;
+        Self {
+            rows: std::array::from_fn(|step| at(0, step).map(start)),
+            columns: std::array::from_fn(|step| at(1, step)),
         }
-    })
+    }
+
+    /// The pixel at a crossing, among all of the batch.
+    #[inline]
+    pub(super) fn at(&self, row: usize, column: usize) -> Option<usize> {
+        Some(self.rows[row]? + self.columns[column]?)
+    }
+
+    fn count(&self) -> u32 {
+        let count = |steps: &[Option<usize>]| steps.iter().flatten().map(|_| 1).sum::<u32>();
+        count(&self.rows) * count(&self.columns)
+    }
 }

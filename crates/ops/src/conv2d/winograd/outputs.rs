@@ -3,8 +3,7 @@
 use std::ops::Range;
 
 use super::super::finish::{self, Finish};
-use super::grid::Grid;
-use super::grid::Tile;
+use super::grid::{Grid, Pixels, Tile};
 use super::memory::Planes;
 use super::transforms::{HalfOutput, Output, Transform, both_sides, point};
 use super::{OUTPUT_SIDE, POINT_SIDE};
@@ -114,7 +113,7 @@ impl Outputs<'_> {
     unsafe fn write_vector<S: Simd, R: Transform, C: Transform>(
         &self,
         (source, step): (&[f32], usize),
-        pixels: &[[Option<usize>; OUTPUT_SIDE]; OUTPUT_SIDE],
+        pixels: &Pixels<OUTPUT_SIDE>,
         first: usize,
         mut take: impl FnMut(usize, S::Vector) -> S::Vector,
     ) {
@@ -129,7 +128,7 @@ impl Outputs<'_> {
                 },
                 #[inline(always)]
                 |i, j, mut y| {
-                    let Some(pixel) = pixels[i][j] else { return };
+                    let Some(pixel) = pixels.at(i, j) else { return };
                     let target = self.target.0.add(pixel * self.channels + first);
                     if self.adds {
                         let old = if count == S::LANES {

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::super::finish::Reading;
-use super::grid::{Grid, Tile};
+use super::grid::{Grid, Pixels, Tile};
 use super::memory::Planes;
 use super::transforms::{Gradient, HalfGradient, HalfInput, Input, Transform, both_sides, point};
 use super::{INPUT_SIDE, OUTPUT_SIDE, POINT_SIDE};
@@ -66,7 +66,7 @@ impl Tiles<'_> {
     fn transform<S: Simd, T: Transforms, const SIDE: usize>(
         &self,
         pixels_in_all: usize,
-        pixels: impl Fn(Tile) -> [[Option<usize>; SIDE]; SIDE],
+        pixels: impl Fn(Tile) -> Pixels<SIDE>,
         planes: Planes,
         to: &mut [f32],
     ) {
@@ -78,7 +78,7 @@ impl Tiles<'_> {
         assert!(count.div_ceil(S::LANES) <= planes.blocks, "channels have room");
         for (t, tile) in self.range.clone().enumerate() {
             let tile = self.grid.tile(tile);
-            let pixels = pixels(tile);
+            let pixels = &pixels(tile);
             let norm = self.reading.map(|reading| reading.of_slice(tile.image));
             // SAFETY: `Work::run` runs where the unit exists, the pixels of the grid's tiles are there, and
             // the planes hold every channel of the tile at every point.
@@ -102,7 +102,7 @@ impl Tiles<'_> {
     #[inline(always)]
     unsafe fn tile<S: Simd, R: Transform, C: Transform, const SIDE: usize>(
         &self,
-        pixels: [[Option<usize>; SIDE]; SIDE],
+        pixels: &Pixels<SIDE>,
         norm: Option<&Affine>,
         (to, planes): (*mut f32, Planes),
     ) {
@@ -120,12 +120,13 @@ impl Tiles<'_> {
     #[inline(always)]
     fn sources<R: Transform, C: Transform, const SIDE: usize>(
         &self,
-        pixels: [[Option<usize>; SIDE]; SIDE],
+        pixels: &Pixels<SIDE>,
     ) -> Sources {
         let mut places = [[self.zeros.as_ptr(); INPUT_SIDE]; INPUT_SIDE];
         let mut inside = true;
-        for (places, pixels) in places.iter_mut().zip(pixels).take(R::FROM) {
-            for (place, pixel) in places.iter_mut().zip(pixels).take(C::FROM) {
+        for (i, places) in places.iter_mut().enumerate().take(R::FROM) {
+            for (j, place) in places.iter_mut().enumerate().take(C::FROM) {
+                let pixel = pixels.at(i, j);
                 inside &= pixel.is_some();
                 if let Some(pixel) = pixel {
                     let start = pixel * self.all_channels + self.channels.start;
