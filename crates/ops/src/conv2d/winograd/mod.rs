@@ -7,7 +7,8 @@
 //! Y = Aᵀ [ Σ_c (G g Gᵀ) ⊙ (Bᵀ d B) ] A        (W1)
 //! ```
 //!
-//! and need 36 products per channel in place of 144. For every one of the 36 points, the sum over
+//! and need 36 products per channel in place of 144; where an image leaves no more than two rows or columns to its
+//! last tiles, these take 24, or 16 in the corner. For every one of the 36 points, the sum over
 //! channels is a matrix product of tiles × channels with channels × outputs.
 //!
 //! The gradient with respect to the input is Eq. (W1) itself, with the kernel turned and inputs and outputs
