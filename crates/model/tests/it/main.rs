@@ -10,6 +10,8 @@ mod card;
 #[cfg(test)]
 mod fixture;
 #[cfg(test)]
+mod kinks;
+#[cfg(test)]
 mod losses;
 #[cfg(test)]
 mod network;

@@ -1,7 +1,5 @@
 //! `network*.safetensors`: whole networks in one training step and in use.
 
-use std::collections::BTreeMap;
-
 use candle_core::{DType, Result, Tensor};
 use duomo_model::{Fcn, Normalization, Output, distillation_loss, l2_loss, segmentation_losses};
 
@@ -181,58 +179,7 @@ impl Case {
         }
         Ok(())
     }
-
-    /// Returns this `f64` network's gradients of `loss_of`, or those with one rectifier tipped, whichever `found`
-    /// is, each tensor to within `tolerance`; neither fails the test.
-    ///
-    /// In `f32` the sign of a rectifier's argument that is 0 to within rounding is chance, and a slope of
-    /// 0.2 or 1 hangs on it (docs/RESULTS.md). Moving a norm's `β` by a rounding error of its
-    /// activations tips it: one of the head's most often, as it has the most of them.
-    pub(crate) fn gradients_beside(
-        &self,
-        found: &BTreeMap<String, Tensor>,
-        tolerance: f64,
-        loss_of: impl Fn(&Self) -> Result<(Output, Tensor)>,
-    ) -> Result<BTreeMap<String, Tensor>> {
-        let norms = self.fcn.parameters().trainable().keys().filter(|name| name.ends_with("beta"));
-        let (head, others): (Vec<_>, Vec<_>) = norms.partition(|name| name.starts_with("group10."));
-        // Of so many norms one might come near by chance, but not as near as `f32` is on the same side.
-        let alone = others.into_iter().map(|norm| (vec![norm], tolerance.min(SAME_DECISIONS)));
-        let mut errors = Vec::new();
-        for (norms, tolerance) in std::iter::once((head, tolerance)).chain(alone) {
-            for shift in ROUNDING_ERRORS {
-                self.move_norms(&norms, shift)?;
-                let (output, loss) = loss_of(self)?;
-                let exact = output.backward(&loss).unwrap();
-                self.move_norms(&norms, -shift)?;
-                let mut largest = 0.0f64;
-                for (name, gradient) in &exact {
-                    largest = largest.max(relative_error(&found[name], gradient)?);
-                }
-                if largest <= tolerance {
-                    return Ok(exact);
-                }
-                errors.push(largest);
-            }
-        }
-        panic!("{}: no f64 gradients within {tolerance:e}, but {errors:?}", self.name)
-    }
-
-    /// Adds to the `β` of some norms.
-    fn move_norms(&self, norms: &[&String], shift: f64) -> Result<()> {
-        for &name in norms {
-            let beta = &self.fcn.parameters().trainable()[name];
-            beta.set(&(beta.as_detached_tensor() + shift)?)?;
-        }
-        Ok(())
-    }
 }
-
-/// How near `f32` gradients are to `f64` ones, in every tensor, where no sign is tipped; a tipped one makes 2e-3 and more.
-const SAME_DECISIONS: f64 = 1e-4;
-
-/// What `f32` rounds off activations of at most 4 after several layers.
-const ROUNDING_ERRORS: [f64; 9] = [0.0, 2e-6, -2e-6, 4e-6, -4e-6, 6e-6, -6e-6, 1e-5, -1e-5];
 
 /// A tensor in the shape in which `Case`'s file stores the one called `name`.
 fn sampled(tensor: &Tensor, name: &str, case: &Case) -> Result<Tensor> {
