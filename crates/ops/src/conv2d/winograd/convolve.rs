@@ -31,12 +31,13 @@ const LEAST_TILES: usize = 30;
 /// Most tiles of a block.
 const MOST_TILES: usize = 56;
 
-/// Channels of the images read that are summed at a time.
-const MOST_DEPTH: usize = 256;
+/// Channels of the images read that are summed at a time: of a block's tiles at one point they stay in a first-level cache of
+/// 32 KiB while all outputs pass.
+const MOST_DEPTH: usize = 128;
 
-/// Numbers of the part of the transformed kernel that is used at a time: 4 MiB, a fraction of a typical
-/// third-level cache.
-const WEIGHTS_LEN: usize = 1 << 20;
+/// Numbers of the part of the transformed kernel that is used at a time: 5 MiB, a fraction of a typical
+/// third-level cache, and enough for 256 outputs.
+const WEIGHTS_LEN: usize = 5 << 18;
 
 /// Outputs computed at a time at least, a pair of the widest vectors.
 const LEAST_OUTPUTS: usize = 32;

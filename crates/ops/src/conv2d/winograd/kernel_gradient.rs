@@ -200,7 +200,9 @@ impl Task<'_> {
         let inputs = Planes::new(self.channels.len(), tiles, lanes);
         let gradients = Planes::new(self.outputs.len(), tiles, lanes);
         let products = Planes { blocks: inputs.blocks, rows: gradients.blocks * lanes, lanes };
-        let mut result = vec![0.0; self.outputs.len() * TAPS * self.channels.len()];
+        let len = self.outputs.len() * TAPS * self.channels.len();
+        // Not filled with zeros: that would be one more pass over memory.
+        let mut result = Vec::with_capacity(len);
         SCRATCH.with_borrow_mut(|scratch| {
             let needed = products.len() + inputs.len() + gradients.len() + RANGE;
             let (sums, scratch) = aligned(scratch, needed).split_at_mut(products.len());
@@ -219,9 +221,11 @@ impl Task<'_> {
                 transformed_gradients,
                 products,
                 sums,
-                result: &mut result,
+                result: result.as_mut_ptr(),
             });
         });
+        // SAFETY: there is room for so many, and the sums of all outputs and channels were transformed.
+        unsafe { result.set_len(len) };
         result
     }
 }
@@ -240,7 +244,8 @@ struct Sum<'a> {
     /// A row for every output, padded to vectors.
     products: Planes,
     sums: &'a mut [f32],
-    result: &'a mut [f32],
+    /// Room for `[outputs, 9, channels]`.
+    result: *mut f32,
 }
 
 impl Work for Sum<'_> {
@@ -321,15 +326,15 @@ impl Sum<'_> {
     #[inline(always)]
     fn transform_sums<S: Simd>(&mut self) {
         let channels = self.input.channels.len();
-        for (k, result) in self.result.chunks_exact_mut(TAPS * channels).enumerate() {
+        for k in 0..self.gradient.channels.len() {
             for first in (0..channels).step_by(S::LANES) {
                 let count = (channels - first).min(S::LANES);
                 let place = k * self.products.blocks * S::LANES + first;
                 // SAFETY: `Work::run` runs where the unit exists; the planes hold this vector at every
-                // point, and the result has `count` numbers from `first` on at every tap.
+                // point, and the result has room for `count` numbers from `first` on at every tap.
                 unsafe {
                     let sums = self.sums.as_ptr().add(place);
-                    let target = result.as_mut_ptr().add(first);
+                    let target = self.result.add(k * TAPS * channels + first);
                     both_sides::<S, KernelGradient, KernelGradient>(
                         #[inline(always)]
                         |i, j| S::load(sums.add((i * POINT_SIDE + j) * self.products.point())),
