@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use candle_core::{DType, Device, Result, Tensor, Var};
 use duomo_affinity::{Consistency, Reading, Scope, Side, affinity_loss};
-use duomo_model::{Architecture, Fcn, Normalization, distillation_loss, segmentation_losses};
+use duomo_model::{Architecture, Fcn, Head, Normalization, distillation_loss, segmentation_losses};
 use duomo_ops::cuda::{
     self, emulated,
     runners::{Runner, runners},
@@ -25,7 +25,11 @@ type Numbers = BTreeMap<String, Tensor>;
 #[test]
 fn a_training_step_on_a_card_is_that_of_the_cpu() -> Result<()> {
     let paper = Architecture { width: 1, blocks: [1; 8], ..Architecture::paper(3, 2) };
-    let shared = Architecture { normalization: Normalization::Shared, ..paper.clone() };
+    let shared = Architecture {
+        normalization: Normalization::Shared,
+        head: Head::Transposed,
+        ..paper.clone()
+    };
     let elementwise = Reading::default();
     let means = Reading {
         scope: Scope::Slice,

@@ -10,6 +10,7 @@ use crate::{
     Activation, AdamOptions, AdamVariable, Conv2d, NormOptions, Padding, adam_update_all, add_skip,
     batch_norm_leaky_relu, batch_statistics, conv2d, conv2d_input_gradient, conv2d_kernel_gradient,
     dropout, losses, max_pool2, max_pool2_gradient, pixel_shuffle, pixel_unshuffle,
+    transposed_conv2d, transposed_conv2d_gradients,
 };
 
 /// The same `f32` numbers on the CPU and on the card.
@@ -149,6 +150,23 @@ fn convolutions_and_their_gradients_are_those_of_the_cpu() -> Result<()> {
             ] {
                 let off = difference(&actual, &expected)?;
                 assert!(off < bound, "{precision:?} {options:?} {:?}: {off:e}", expected.dims());
+            }
+        }
+        for (stride, padding, side) in [(8, 4, 16), (2, 0, 3)] {
+            let [x, x_there] = twins(&[2, 7, 6, 32], 4, &device)?;
+            let [w, w_there] = twins(&[32, side, side, 40], 5, &device)?;
+            let wide = transposed_conv2d(&x, &w, stride, padding)?;
+            let [g, g_there] = twins(wide.dims(), 6, &device)?;
+            let [by_input, by_kernel] = transposed_conv2d_gradients(&x, &w, &g, stride, padding)?;
+            let [input_there, kernel_there] =
+                transposed_conv2d_gradients(&x_there, &w_there, &g_there, stride, padding)?;
+            for (actual, expected) in [
+                (transposed_conv2d(&x_there, &w_there, stride, padding)?, wide),
+                (input_there, by_input),
+                (kernel_there, by_kernel),
+            ] {
+                let off = difference(&actual, &expected)?;
+                assert!(off < bound, "{precision:?} {stride} {:?}: {off:e}", expected.dims());
             }
         }
     }
