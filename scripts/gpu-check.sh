@@ -1,5 +1,6 @@
 #!/bin/sh
-# Checks and times the CUDA kernels and training on the first NVIDIA card. Needs CUDA's toolkit, version 13.0.
+# Checks and times the CUDA kernels and training on the first NVIDIA card, of compute capability 8.0 or newer. Needs
+# CUDA's toolkit, version 13.0.
 #
 # Every kernel and whole training steps against the CPU, on the card and thread by thread on the CPU; then the
 # clock, for kernels and for whole training steps, beside PyTorch where `PYTHON` (python3 if not given) has one

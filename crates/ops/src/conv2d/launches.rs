@@ -14,6 +14,7 @@ mod tests;
 pub(crate) const SOURCE: Source = Source {
     name: "conv2d",
     text: include_str!("conv2d.cu"),
+    architecture: None,
     kernels: &[
         "conv2d_products",
         "conv2d_transposed",
