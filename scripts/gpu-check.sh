@@ -2,7 +2,8 @@
 # Checks and times the CUDA kernels and training on the first NVIDIA card, of compute capability 8.0 or newer. Needs
 # CUDA's toolkit, version 13.0.
 #
-# Every kernel and whole training steps against the CPU, on the card and thread by thread on the CPU; then the
+# Every kernel, operation, network and training step against the CPU, on the card and thread by thread on the CPU:
+# the tests of four crates, but for those of the CPU's own ways. Then the
 # clock, for kernels and for whole training steps, beside PyTorch where `PYTHON` (python3 if not given) has one
 # that sees the card; then, where `DATA` is the folder of a data set (`DATASET`, mscmr if not given), a run of
 # `STEPS` steps (300 if not given) of `SCHEDULE` (paper); then the kernels under compute-sanitizer where the
@@ -15,7 +16,8 @@ feature=${CUDNN:+cudnn}
 feature=${feature:-cuda}
 cuda="-p duomo-ops -p duomo-affinity --features duomo-ops/$feature,duomo-affinity/cuda"
 tests=$(cargo test $cuda --lib --no-run 2>&1 | tee /dev/stderr | sed -n 's/.*Executable.*(\(.*\))$/\1/p')
-cargo test -p duomo-model --features duomo-ops/cuda --test it --no-run
+cargo test -p duomo-model --features "duomo-ops/$feature" --lib --test it --no-run
+cargo test -p duomo-train --features "$feature" --lib --no-run
 cargo build --release $cuda --example time_cuda --example time_kernels
 cargo build --release -p duomo-train --features "$feature" --example time_step
 cargo build --release -p duomo-cli --features "$feature"
@@ -23,9 +25,10 @@ cargo build --release -p duomo-cli --features "$feature"
 
 nvidia-smi --query-gpu=name,driver_version,compute_cap --format=csv,noheader
 for test in $tests; do
-    "$test" cuda card launches losses
+    "$test" --skip vector_unit --skip threads --skip winograd
 done
-cargo test -q -p duomo-model --features duomo-ops/cuda --test it card
+cargo test -q -p duomo-model --features "duomo-ops/$feature" --lib --test it
+cargo test -q -p duomo-train --features "$feature" --lib network
 
 case=$(mktemp)
 trap 'rm -f "$case"' EXIT

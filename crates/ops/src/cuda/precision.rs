@@ -39,7 +39,30 @@ pub fn set_precision(precision: Precision) {
 
 /// Returns what [`set_precision`] chose, at first [`Precision::F32`].
 pub fn precision() -> Precision {
+    #[cfg(any(test, feature = "emulator"))]
+    if let Some(precision) = OF_TEST.get() {
+        return precision;
+    }
     ALL[usize::from(PRECISION.load(Ordering::Relaxed))]
+}
+
+#[cfg(any(test, feature = "emulator"))]
+thread_local! {
+    static OF_TEST: std::cell::Cell<Option<Precision>> = const { std::cell::Cell::new(None) };
+}
+
+/// Returns what `work` returns, with this precision on this thread alone: other tests run beside it.
+#[cfg(any(test, feature = "emulator"))]
+pub fn with_precision<R>(precision: Precision, work: impl FnOnce() -> R) -> R {
+    /// Ends it also when `work` panics.
+    struct End(Option<Precision>);
+    impl Drop for End {
+        fn drop(&mut self) {
+            OF_TEST.set(self.0);
+        }
+    }
+    let _end = End(OF_TEST.replace(Some(precision)));
+    work()
 }
 
 /// Returns the precision in which kernels of our own multiply where this tensor lies: the chosen one, or

@@ -1,30 +1,13 @@
 //! Eqs. 2 and 3 on a card against the CPU twin. Needs a card; says so where there is none.
 
-use std::io::Write as _;
-
 use candle_core::{DType, Device, Result, Tensor, Var};
-use duomo_ops::cuda::{
-    Precision,
-    machine::{Driver, Machine},
-    set_precision,
-};
+use duomo_ops::cuda::{Precision, runners::card, with_precision};
 
 use crate::{
     class_affinity,
     reading::{Reading, Scope},
     testing::{Noise, numbers, relative_difference},
 };
-
-/// The first card. A driver that shows cards but cannot use one is a failure, not a reason to skip.
-fn card() -> Option<Device> {
-    let Machine { driver, cards, .. } = Machine::look();
-    if cards.is_empty() {
-        let why = if driver == Driver::Missing { "no driver" } else { "a driver but no card" };
-        let _ = writeln!(std::io::stderr(), "skipped: this machine has {why}");
-        return None;
-    }
-    Some(Device::new_cuda(0).expect("the driver shows a card"))
-}
 
 #[test]
 fn nvrtc_takes_the_kernels() {
@@ -61,9 +44,9 @@ fn equals_the_cpu_twin_forward_and_backward() -> Result<()> {
             for (precision, bound) in
                 [(Precision::Tf32, 1e-3), (Precision::Bf16, 8e-3), (Precision::F32, 2e-5)]
             {
-                // Of the whole process, but no other test computes on a card.
-                set_precision(precision);
-                let actual = all(&to_card(&l)?, &to_card(&k)?, &labels, reading)?;
+                let there = (to_card(&l)?, to_card(&k)?);
+                let actual =
+                    with_precision(precision, || all(&there.0, &there.1, &labels, reading))?;
 
                 for (actual, expected) in actual.iter().zip(&expected) {
                     let off = relative_difference(actual, expected);
