@@ -2,12 +2,11 @@
 # Checks and times the CUDA kernels and training on the first NVIDIA card, of compute capability 8.0 or newer. Needs
 # CUDA's toolkit, version 13.0.
 #
-# Every kernel, operation, network and training step against the CPU, on the card and thread by thread on the CPU:
-# the tests of four crates, but for those of the CPU's own ways. Then the
-# clock, for kernels and for whole training steps, beside PyTorch where `PYTHON` (python3 if not given) has one
-# that sees the card; then, where `DATA` is the folder of a data set (`DATASET`, mscmr if not given), a run of
-# `STEPS` steps (300 if not given) of `SCHEDULE` (paper); then the kernels under compute-sanitizer where the
-# toolkit has it, half a minute for each of its tools.
+# Every kernel, operation, network and training step, on the card and thread by thread on the CPU: the tests of four
+# crates, but for those of the ways that the CPU has to itself. Then the clock, for kernels and for whole training
+# steps, beside PyTorch where `PYTHON` (python3 if not given) has one that sees the card; then, where `DATA` is the
+# folder of a data set (`DATASET`, mscmr if not given), a run of `STEPS` steps (300 if not given) of `SCHEDULE`
+# (paper); then the kernels under compute-sanitizer where the toolkit has it, half a minute for each of its tools.
 # Building takes longest; BUILD_ONLY=1 does that alone, on a machine without a card too.
 # CUDNN=1 takes convolutions to cuDNN, in all precisions.
 set -eu
