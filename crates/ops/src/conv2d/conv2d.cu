@@ -1,5 +1,6 @@
-// Eq. (1) of mod.rs, its gradients and the transposed convolution as products of matrices that are never stored: the rows of one
-// are gathered from the image as the product runs. Plain f32; the slow, exact way of a card.
+// Eq. (1) of mod.rs, its gradients and the transposed convolution as products of matrices that are never
+// stored: the rows of one are gathered from the image as the product runs. Plain f32; the slow, exact way
+// of a card.
 //
 // A block of 128 threads computes 64 x 64 sums, 8 x 4 per thread, 16 steps of the inner dimension
 // at a time. All sums have a fixed order, so the same input gives the same bits.

@@ -1,9 +1,10 @@
 // Runs CUDA kernels on one CPU thread, faithfully thread by thread, for tests.
 //
 // Every thread of a block has a stack of its own and runs to its next barrier, or to what its warp does
-// together (emulator/tensor_cores.hpp); then comes the next thread. Threads and blocks may be taken in different orders: a kernel that lacks a barrier, or
-// whose blocks write to the same place, gives other bits in another order. Shared memory starts as
-// NaN in every block, as do buffers that nobody has written. To read behind a buffer ends the run.
+// together (emulator/tensor_cores.hpp); then comes the next thread. Threads and blocks may be taken in
+// different orders: a kernel that lacks a barrier, or whose blocks write to the same place, gives other
+// bits in another order. Shared memory starts as NaN in every block, as do buffers that nobody has
+// written. To read behind a buffer ends the run.
 
 #include <math.h>
 #include <setjmp.h>
