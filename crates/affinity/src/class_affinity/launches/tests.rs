@@ -4,15 +4,16 @@
 use candle_core::{DType, Device, Result, Tensor, Var};
 use duomo_ops::cuda::{
     Precision,
-    runners::{Runner, runners},
+    runners::{Place, Runner, runners},
+    with_precision,
 };
 
 use super::{backward, forward, has_shares};
 use crate::{
-    class_affinity::reference,
+    class_affinity::{class_affinity, reference},
     reading::{Reading, Scope, SizeNormalization},
     regions::Regions,
-    testing::{Noise, numbers, relative_difference},
+    testing::{Noise, gradient, moved, numbers, relative_difference},
 };
 
 /// Slices, rows, columns, M, N, classes.
@@ -251,6 +252,29 @@ fn tensor_cores_round_their_operands_and_nothing_else() -> Result<()> {
             }
         }
         assert!(runners().is_empty() || largest > bound / 50.0, "{precision:?}: {largest:e}");
+    }
+    Ok(())
+}
+
+#[test]
+fn the_operation_multiplies_in_the_precision_that_was_chosen() -> Result<()> {
+    let (l, k, labels) = noise([1, 6, 7, 5, 4, 3], 70);
+    for runner in runners() {
+        let on = |device: &Device| -> Result<[Vec<f64>; 2]> {
+            let place = Place { dtype: DType::F32, device: device.clone() };
+            let (l, k) = (moved(&l, &place), moved(&k, &place));
+            let affinity = class_affinity(&l, &k, &labels, 3, &Reading::default())?;
+            Ok([numbers(&affinity), gradient(&affinity.sqr()?.sum_all()?, &l)])
+        };
+        let [exact, tf32, bf16] =
+            ALL.map(|precision| with_precision(precision, || runner.compute(on)));
+        let (exact, tf32, bf16) = (exact?, tf32?, bf16?);
+
+        for at in 0..2 {
+            let [tf32, bf16] = [&tf32, &bf16].map(|of| relative_difference(&of[at], &exact[at]));
+            assert!((1e-5..1e-3).contains(&tf32), "{runner:?} {tf32:e}");
+            assert!((1e-4..8e-3).contains(&bf16) && bf16 > tf32, "{runner:?} {bf16:e}");
+        }
     }
     Ok(())
 }
