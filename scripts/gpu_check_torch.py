@@ -90,6 +90,11 @@ def layers() -> None:
                 run = lambda wanted=wanted: torch.ops.aten.convolution_backward(  # noqa: E731
                     g, x, w, None, *geometry, False, [0, 0], 1, wanted)
                 row(f"conv2d by {name} {channels} {side}² {precision}", run)
+        x, w, g = channels_last(16, 512, 28, 28), channels_last(512, 40, 16, 16), channels_last(16, 40, 224, 224)
+        row(f"transposed_conv2d forward 512 28² {precision}", lambda: F.conv_transpose2d(x, w, None, 8, 4))
+        run = lambda: torch.ops.aten.convolution_backward(  # noqa: E731
+            g, x, w, None, [8, 8], [4, 4], [1, 1], True, [0, 0], 1, [True, True, False])
+        row(f"transposed_conv2d gradients 512 28² {precision}", run)
     for channels, side in ((16, 224), (512, 28)):
         x = channels_last(16, channels, side, side).requires_grad_()
         gamma, beta = (torch.ones(channels, device="cuda", requires_grad=True) for _ in range(2))

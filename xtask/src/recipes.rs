@@ -34,7 +34,7 @@ pub(crate) struct DeviceArgs {
     /// Where to compute; for a card the program is built with CUDA, whose toolkit must be there.
     #[arg(long, value_name = "cpu|cuda[:N]")]
     device: Option<String>,
-    /// Arithmetic of convolutions on a card; tf32 and bf16 are built with cuDNN.
+    /// Arithmetic of convolutions and affinities on a card; tf32 and bf16 are built with cuDNN.
     #[arg(long, value_name = "f32|tf32|bf16")]
     precision: Option<String>,
 }

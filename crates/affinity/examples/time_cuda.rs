@@ -9,30 +9,39 @@ use std::time::Instant;
 
 use candle_core::{Device, Result, Tensor, Var};
 use duomo_affinity::{Reading, class_affinity};
+use duomo_ops::cuda::{Precision, set_precision};
 
 const REPEATS: u32 = 200;
 const BATCH: usize = 8;
 
 fn main() -> Result<()> {
     let device = Device::new_cuda(0)?;
-    println!("B = {BATCH}, f32; means of {REPEATS} calls");
+    println!("B = {BATCH}; means of {REPEATS} calls");
+    for precision in [Precision::F32, Precision::Tf32, Precision::Bf16] {
+        set_precision(precision);
+        times(&device, precision)?;
+    }
+    Ok(())
+}
+
+fn times(device: &Device, precision: Precision) -> Result<()> {
     for (side, channels, classes) in [28, 32].into_iter().flat_map(|side| {
         [256, 512].into_iter().flat_map(move |c| [4u8, 5].map(move |classes| (side, c, classes)))
     }) {
-        let map = || Var::randn(0f32, 1., (BATCH, side, side, channels), &device);
+        let map = || Var::randn(0f32, 1., (BATCH, side, side, channels), device);
         let (l, k) = (map()?, map()?);
         let pixels = BATCH * 64 * side * side;
         let labels: Vec<u8> = (0..classes).cycle().step_by(7).take(pixels).collect();
         let labels = Tensor::from_vec(labels, (BATCH, 8 * side, 8 * side), &Device::Cpu)?;
         let affinity = || class_affinity(&l, &k, &labels, classes.into(), &Reading::default());
 
-        let forward = mean_us(&device, || affinity().map(drop))?;
-        let both = mean_us(&device, || affinity()?.sqr()?.sum_all()?.backward().map(drop))?;
+        let forward = mean_us(device, || affinity().map(drop))?;
+        let both = mean_us(device, || affinity()?.sqr()?.sum_all()?.backward().map(drop))?;
 
         // One multiplication and one addition per pixel and entry, and twice that backward.
         let flop = (2 * BATCH * side * side * channels * channels) as f64;
         println!(
-            "affinity {side}² {channels} C={classes}: forward {forward:7.1} µs ({:.1} TFLOP/s), \
+            "affinity {side}² {channels} C={classes} {precision:?}: forward {forward:7.1} µs ({:.1} TFLOP/s), \
              forward + backward {both:7.1} µs ({:.1} TFLOP/s)",
             flop / forward * 1e-6,
             3.0 * flop / both * 1e-6

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use candle_core::{DType, Device, Result, Shape, Tensor, Var};
+use duomo_ops::cuda::runners::Place;
 
 /// Names of the fixture files, `affinity_*.safetensors`.
 pub(crate) const FIXTURES: [&str; 9] = [
@@ -45,9 +46,9 @@ impl Fixture {
     }
 
     /// The map of layer `l` or `k`, channels last.
-    pub(crate) fn features(&self, modality: usize, layer: &str, dtype: DType) -> Var {
+    pub(crate) fn features(&self, modality: usize, layer: &str, place: &Place) -> Var {
         let stored = &self.0[&format!("m{modality}.features_{layer}")];
-        Var::from_tensor(&channels_last(stored).to_dtype(dtype).unwrap()).unwrap()
+        moved(&channels_last(stored), place)
     }
 }
 
@@ -96,8 +97,20 @@ impl Noise {
     }
 }
 
+/// A variable of these numbers, in another place.
+pub(crate) fn moved(tensor: &Tensor, place: &Place) -> Var {
+    Var::from_tensor(&place.put(tensor).unwrap()).unwrap()
+}
+
+/// `of_f64`, or 1e-4 in `f32`.
+pub(crate) fn tolerance(place: &Place, of_f64: f64) -> f64 {
+    if place.dtype == DType::F64 { of_f64 } else { 1e-4 }
+}
+
+/// The elements in order, from wherever they are.
 pub(crate) fn numbers(tensor: &Tensor) -> Vec<f64> {
-    tensor.to_dtype(DType::F64).unwrap().flatten_all().unwrap().to_vec1().unwrap()
+    let here = tensor.to_device(&Device::Cpu).unwrap();
+    here.to_dtype(DType::F64).unwrap().flatten_all().unwrap().to_vec1().unwrap()
 }
 
 /// Largest difference over the largest value of `expected` (over 1e-12 where that is smaller).

@@ -12,7 +12,7 @@ use duomo_ops::cuda::{Precision, set_precision};
 use duomo_ops::{
     Activation, AdamOptions, AdamVariable, Conv2d, NormOptions, Padding, adam_update_all,
     batch_statistics, conv2d, conv2d_input_gradient, conv2d_kernel_gradient, dropout, losses,
-    max_pool2, max_pool2_gradient, pixel_shuffle,
+    max_pool2, max_pool2_gradient, pixel_shuffle, transposed_conv2d, transposed_conv2d_gradients,
 };
 
 const REPEATS: u32 = 50;
@@ -58,7 +58,14 @@ fn convolutions(device: &Device, random: Random<'_>, precision: Precision) -> Re
             conv2d_kernel_gradient(&gradient, &input, (3, 3), options).map(drop)
         })?;
     }
-    Ok(())
+    let (input, kernel) = (random(&[BATCH, 28, 28, 512])?, random(&[512, 16, 16, 40])?);
+    let gradient = random(&[BATCH, 224, 224, 40])?;
+    time(device, &format!("transposed_conv2d forward 512 28² {precision:?}"), || {
+        transposed_conv2d(&input, &kernel, 8, 4).map(drop)
+    })?;
+    time(device, &format!("transposed_conv2d gradients 512 28² {precision:?}"), || {
+        transposed_conv2d_gradients(&input, &kernel, &gradient, 8, 4).map(drop)
+    })
 }
 
 fn elementwise(device: &Device, random: Random<'_>, c: usize, side: usize) -> Result<()> {

@@ -14,10 +14,9 @@
 //! different vector units; the environment variable `DUOMO_VECTOR_UNIT` (`portable`, `avx2` or `avx512`)
 //! caps the unit. `DUOMO_CONV2D` (`direct` or `winograd`) prescribes the algorithm of 3×3 convolutions.
 //!
-//! With the feature `cuda` every operation but the transposed convolution also takes `f32` tensors on an
-//! NVIDIA card, where no function waits for the card. Norms there are [`batch_statistics`] and [`Activation`]; the losses'
-//! kernels are [`losses`], whose CPU twins are those of `duomo-model`. With the feature `cudnn` convolutions on a
-//! card are cuDNN's.
+//! With the feature `cuda` every operation also takes `f32` tensors on an NVIDIA card, where no function waits
+//! for the card. Norms there are [`batch_statistics`] and [`Activation`]; the losses' kernels are [`losses`], whose CPU
+//! twins are those of `duomo-model`. With the feature `cudnn` convolutions on a card are cuDNN's.
 
 mod adam;
 mod add_skip;

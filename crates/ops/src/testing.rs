@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use candle_core::{DType, Device, Result, Shape, Tensor, Var};
 
+use crate::cuda::runners::{Place, devices, places};
 use crate::dropout::split_mix;
 
 /// An operation under test, as a function of its tensors.
@@ -32,30 +33,36 @@ pub(crate) fn relative_difference(actual: &Tensor, expected: &Tensor) -> f64 {
     difference / largest.max(f64::MIN_POSITIVE)
 }
 
-/// All elements in order, as `f64`.
+/// All elements in order, as `f64`, from wherever they are.
 pub(crate) fn values(tensor: &Tensor) -> Vec<f64> {
-    tensor.to_dtype(DType::F64).unwrap().flatten_all().unwrap().to_vec1().unwrap()
+    let here = tensor.to_device(&Device::Cpu).unwrap();
+    here.to_dtype(DType::F64).unwrap().flatten_all().unwrap().to_vec1().unwrap()
 }
 
-/// The result for `inputs` in the given type, and the gradients of `Σ result · probe`.
+/// The result for `inputs` in the given type on the CPU, and the gradients of `Σ result · probe`.
 pub(crate) fn run(
     inputs: &[Tensor],
     dtype: DType,
     operation: Operation<'_>,
 ) -> (Tensor, Vec<Tensor>) {
-    probed(inputs, dtype, operation, |output| random(output.dims(), 99))
+    run_at(inputs, &Place::on_cpu(dtype), operation)
+}
+
+/// [`run`], anywhere.
+fn run_at(inputs: &[Tensor], place: &Place, operation: Operation<'_>) -> (Tensor, Vec<Tensor>) {
+    probed(inputs, place, operation, |output| random(output.dims(), 99))
 }
 
 fn probed(
     inputs: &[Tensor],
-    dtype: DType,
+    place: &Place,
     operation: Operation<'_>,
     probe: impl FnOnce(&Tensor) -> Tensor,
 ) -> (Tensor, Vec<Tensor>) {
-    let var = |input: &Tensor| Var::from_tensor(&input.to_dtype(dtype).unwrap()).unwrap();
+    let var = |input: &Tensor| Var::from_tensor(&place.put(input).unwrap()).unwrap();
     let vars: Vec<Tensor> = inputs.iter().map(|input| var(input).into_inner()).collect();
     let output = operation(&vars).unwrap();
-    let probe = probe(&output).to_dtype(dtype).unwrap();
+    let probe = place.put(&probe(&output)).unwrap();
     let gradients = (&output * &probe).unwrap().sum_all().unwrap().backward().unwrap();
     let gradients = vars.iter().map(|var| gradients.get(var).unwrap().clone()).collect();
     (output, gradients)
@@ -88,36 +95,62 @@ pub(crate) fn assert_gradients(inputs: &[Tensor], operation: Operation<'_>) {
 }
 
 /// Holds the gradients that `gradients` returns for inputs and the gradient of the result to those of the
-/// graph, bit for bit, in both types.
+/// graph, bit for bit, in every place; on a card, whose libraries may add in any order, to 1e-5.
 pub(crate) fn assert_gradients_without_graph(
     inputs: &[Tensor],
     operation: Operation<'_>,
     gradients: Gradients<'_>,
 ) {
-    for dtype in [DType::F64, DType::F32] {
-        let (output, expected) = run(inputs, dtype, operation);
-        let probe = random(output.dims(), 99).to_dtype(dtype).unwrap();
-        let inputs: Vec<_> = inputs.iter().map(|input| input.to_dtype(dtype).unwrap()).collect();
+    assert_gradients_without_graph_at(&places(), inputs, operation, gradients);
+}
+
+/// [`assert_gradients_without_graph`] in these places.
+pub(crate) fn assert_gradients_without_graph_at(
+    places: &[Place],
+    inputs: &[Tensor],
+    operation: Operation<'_>,
+    gradients: Gradients<'_>,
+) {
+    for place in places {
+        let (output, expected) = run_at(inputs, place, operation);
+        let probe = place.put(&random(output.dims(), 99)).unwrap();
+        let inputs: Vec<_> = inputs.iter().map(|input| place.put(input).unwrap()).collect();
         let actual = gradients(&inputs, &probe).unwrap();
         assert_eq!(actual.len(), expected.len());
         for (actual, expected) in actual.iter().zip(&expected) {
             assert!(!actual.track_op() && actual.dims() == expected.dims());
-            assert_eq!(values(actual), values(expected), "{dtype:?}");
+            if place.device.is_cpu() {
+                assert_eq!(values(actual), values(expected), "{place:?}");
+            } else {
+                assert!(relative_difference(actual, expected) < 1e-5, "{place:?}");
+            }
         }
     }
 }
 
-/// Holds the `f32` result and gradients to those in `f64`.
+/// Holds the `f32` result and gradients to those in `f64`, on every device.
 pub(crate) fn assert_fast_equals_reference(inputs: &[Tensor], operation: Operation<'_>) {
+    assert_equals_reference_on(&devices(), inputs, operation);
+}
+
+/// [`assert_fast_equals_reference`] on these devices.
+pub(crate) fn assert_equals_reference_on(
+    devices: &[Device],
+    inputs: &[Tensor],
+    operation: Operation<'_>,
+) {
     let (expected, expected_gradients) = run(inputs, DType::F64, operation);
-    let (actual, actual_gradients) = run(inputs, DType::F32, operation);
-    let difference = relative_difference(&actual, &expected);
-    // Sums of hundreds of products in f32.
-    assert!(difference < 1e-5, "result is off by {difference:e}");
-    for (which, (actual, expected)) in actual_gradients.iter().zip(&expected_gradients).enumerate()
-    {
-        let difference = relative_difference(actual, expected);
-        assert!(difference < 1e-5, "gradient {which} is off by {difference:e}");
+    for device in devices {
+        let place = Place { dtype: DType::F32, device: device.clone() };
+        let (actual, actual_gradients) = run_at(inputs, &place, operation);
+        let difference = relative_difference(&actual, &expected);
+        // Sums of hundreds of products in f32.
+        assert!(difference < 1e-5, "{place:?}: result is off by {difference:e}");
+        let pairs = actual_gradients.iter().zip(&expected_gradients);
+        for (which, (actual, expected)) in pairs.enumerate() {
+            let difference = relative_difference(actual, expected);
+            assert!(difference < 1e-5, "{place:?}: gradient {which} is off by {difference:e}");
+        }
     }
 }
 
@@ -151,10 +184,10 @@ impl Block {
     pub(crate) fn run(
         &self,
         inputs: &[Tensor],
-        dtype: DType,
+        place: &Place,
         operation: Operation<'_>,
     ) -> (Tensor, Vec<Tensor>) {
-        probed(inputs, dtype, operation, |_| self.channels_last("probe"))
+        probed(inputs, place, operation, |_| self.channels_last("probe"))
     }
 }
 

@@ -6,7 +6,7 @@ use duomo_ops::cuda::machine::Machine;
 use crate::compute::Compute;
 use crate::experiment::Experiment;
 
-/// Adds to an error of a step that ran out of a card's memory what the step takes and what would fit.
+/// Adds to an error of a run's networks or of a step that ran out of a card's memory what the step takes and what would fit.
 pub(crate) fn explain_memory(
     error: anyhow::Error,
     experiment: &Experiment,
@@ -36,7 +36,23 @@ pub(crate) fn explain_memory_of_pass(
     }
 }
 
-fn ran_out(error: &anyhow::Error) -> bool {
+/// Adds to an error of the weights of a model, `bytes`, on their way to a card that has no room for them, what would
+/// help. Errors of other kinds come back as `Err`.
+pub(crate) fn explain_memory_of_model(
+    error: anyhow::Error,
+    bytes: usize,
+    device: DeviceLocation,
+) -> Result<anyhow::Error, anyhow::Error> {
+    match device {
+        DeviceLocation::Cuda { gpu_id } if ran_out(&error) => {
+            Ok(error.context(advice_on_model(bytes as u64, memory_of(gpu_id))))
+        }
+        _ => Err(error),
+    }
+}
+
+/// Whether a card's memory was too small.
+pub(crate) fn ran_out(error: &anyhow::Error) -> bool {
     let text = format!("{error:#}").to_lowercase();
     text.contains("out of memory") || text.contains("out_of_memory")
 }
@@ -77,17 +93,34 @@ fn advice_on_pass([slices, side]: [usize; 2], bytes: u64, memory_bytes: Option<u
         1 => format!("a slice of {side}²"),
         _ => format!("{slices} slices of {side}² at once"),
     };
-    let remedy = if memory_bytes.is_some_and(|memory| memory < bytes) {
+    format!(
+        "the card ran out of memory: the maps of {slices} take about {}, weights and the kernels' workspace \
+         aside{}; {}",
+        gibibytes(bytes),
+        has(memory_bytes),
+        remedy(bytes, memory_bytes)
+    )
+}
+
+/// What the weights of a model take, and what would help.
+fn advice_on_model(bytes: u64, memory_bytes: Option<u64>) -> String {
+    // They arrive beside the start values that they replace.
+    let bytes = 2 * bytes;
+    format!(
+        "the card ran out of memory: to take the model's weights needs about {}{}; {}",
+        gibibytes(bytes),
+        has(memory_bytes),
+        remedy(bytes, memory_bytes)
+    )
+}
+
+/// Of a card whose memory is too small, no part is left to be freed.
+fn remedy(bytes: u64, memory_bytes: Option<u64>) -> &'static str {
+    if memory_bytes.is_some_and(|memory| memory < bytes) {
         "give --device cpu"
     } else {
         "end other programs on it, or give another card or --device cpu"
-    };
-    format!(
-        "the card ran out of memory: the maps of {slices} take about {}, weights and the kernels' workspace \
-         aside{}; {remedy}",
-        gibibytes(bytes),
-        has(memory_bytes)
-    )
+    }
 }
 
 fn has(memory_bytes: Option<u64>) -> String {
@@ -133,5 +166,28 @@ mod tests {
         let hopeless = advice_on_pass([1, 4096], 2 << 30, Some(1 << 30));
         assert!(hopeless.contains("the maps of a slice of 4096² take about 2.0 GiB"), "{hopeless}");
         assert!(hopeless.ends_with("aside, the card has 1.0 GiB; give --device cpu"), "{hopeless}");
+    }
+
+    #[test]
+    fn weights_that_do_not_fit_say_what_they_take_and_a_fault_of_another_kind_nothing() {
+        let card = DeviceLocation::Cuda { gpu_id: 99 };
+
+        let explained = explain_memory_of_model(out_of_memory(), 3 << 28, card).unwrap();
+        let others = [
+            explain_memory_of_model(out_of_memory(), 1, DeviceLocation::Cpu),
+            explain_memory_of_model(anyhow::anyhow!("no kernel"), 1, card),
+        ];
+
+        assert_eq!(
+            explained.to_string(),
+            "the card ran out of memory: to take the model's weights needs about 1.5 GiB; end other programs on \
+             it, or give another card or --device cpu"
+        );
+        assert!(others.iter().all(Result::is_err), "{others:?}");
+        let hopeless = advice_on_model(3 << 29, Some(2 << 30));
+        assert!(
+            hopeless.ends_with("3.0 GiB, the card has 2.0 GiB; give --device cpu"),
+            "{hopeless}"
+        );
     }
 }

@@ -5,10 +5,11 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
-use candle_core::{Device, Tensor, Var};
+use candle_core::{Tensor, Var};
 use serde::{Deserialize, Serialize};
 
 use crate::bad_data::BadData;
+use crate::card_memory::ran_out;
 use crate::experiment::Experiment;
 use crate::model_file::{self, ModelCard};
 use crate::network::TrainedNetwork;
@@ -108,21 +109,21 @@ pub(crate) fn save_best(
 /// # Errors
 ///
 /// [`BadData`] if there are checkpoints, but none that can be used: a run is never begun afresh over
-/// the remains of another.
+/// the remains of another. A card that has no room for one has none for the others.
 pub(crate) fn restore_newest(
     folder: &RunFolder,
     networks: &[TrainedNetwork],
-    device: &Device,
     origin: &Origin,
     observer: &mut dyn Observer,
 ) -> Result<Option<Progress>> {
     let mut fault = None;
     for path in folder.all_checkpoints().into_iter().filter(|path| path.exists()) {
-        match restore(&path, networks, device, origin) {
+        match restore(&path, networks, origin) {
             Ok((progress, card)) => {
                 warn_of_other_version(&card, observer);
                 return Ok(Some(progress));
             }
+            Err(error) if ran_out(&error) => return Err(error),
             Err(error) => {
                 observer.event(&Event::Warning(&format!("cannot use a checkpoint: {error:#}")));
                 fault.get_or_insert(error);
@@ -175,12 +176,11 @@ fn save(path: &Path, networks: &[TrainedNetwork], stamp: &Stamp<'_>) -> Result<(
 pub(crate) fn restore(
     path: &Path,
     networks: &[TrainedNetwork],
-    device: &Device,
     origin: &Origin,
 ) -> Result<(Progress, ModelCard)> {
     let in_file = || format!("in checkpoint {}", path.display());
     let bytes = fs::read(path).with_context(in_file)?;
-    let (card, tensors) = model_file::parse(&bytes, device).with_context(in_file)?;
+    let (card, tensors) = model_file::parse(&bytes).with_context(in_file)?;
     let metadata = model_file::metadata(&bytes).with_context(in_file)?;
     let progress = metadata.get("progress");
     let progress = progress.context("it is a model, no checkpoint").with_context(in_file)?;
@@ -213,5 +213,6 @@ fn fill(
 
 fn set(var: &Var, tensors: &BTreeMap<String, Tensor>, name: &str) -> Result<()> {
     let tensor = tensors.get(name).with_context(|| format!("no tensor {name}"))?;
-    var.set(tensor).with_context(|| format!("tensor {name}"))
+    let tensor = tensor.to_device(var.device()).with_context(|| format!("tensor {name}"))?;
+    var.set(&tensor).with_context(|| format!("tensor {name}"))
 }

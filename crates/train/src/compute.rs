@@ -5,11 +5,8 @@ use std::str::FromStr;
 
 use anyhow::{Context, Result, bail, ensure};
 use candle_core::Device;
-use duomo_model::Head;
 use duomo_ops::cuda::{self, Precision};
 use serde::{Deserialize, Serialize};
-
-use crate::experiment::Experiment;
 
 /// Where a network computes: `cpu`, `cuda` (the first card) or `cuda:N`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -122,22 +119,11 @@ impl Compute {
             }),
         }
     }
-
-    /// Refuses an experiment that has no kernels.
-    pub(crate) fn check_experiment(self, experiment: &Experiment) -> Result<()> {
-        let transposed = experiment.schedule.network.head == Head::Transposed;
-        ensure!(
-            self == Self::Cpu || !transposed,
-            "schedule.network.head = \"transposed\" has no CUDA kernel; give --device cpu, or pixel-shuffle"
-        );
-        Ok(())
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::network::testing::experiment;
 
     #[test]
     fn a_device_is_named_as_in_other_programs() {
@@ -180,13 +166,5 @@ mod tests {
         if cuda::AVAILABLE && !cuda::CUDNN {
             assert!(refusal(Compute::Cuda(0), Precision::Tf32).contains("--features cudnn`"));
         }
-    }
-
-    #[test]
-    fn an_experiment_without_kernels_is_refused_on_a_card_alone() {
-        let experiment = experiment("csa", &["schedule.network.head=transposed"]);
-        assert!(Compute::Cpu.check_experiment(&experiment).is_ok());
-        let error = Compute::Cuda(0).check_experiment(&experiment).unwrap_err().to_string();
-        assert!(error.contains("\"transposed\" has no CUDA kernel"), "{error}");
     }
 }

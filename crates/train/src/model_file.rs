@@ -13,7 +13,7 @@ use safetensors::tensor::{Dtype, TensorView};
 use serde::{Deserialize, Serialize};
 
 use crate::bad_data::BadData;
-use crate::card_memory::explain_memory_of_pass;
+use crate::card_memory::{explain_memory_of_model, explain_memory_of_pass};
 use crate::inference::{Segmenter, maps_bytes};
 use crate::network::TrainedNetwork;
 use crate::postprocessing::PostProcessing;
@@ -90,15 +90,22 @@ impl Model {
     /// # Errors
     ///
     /// [`BadData`]: a file that cannot be read, is no safetensors file, was not written by Duomo, has another
-    /// format, or lacks a weight: each says which, and which file.
+    /// format, or lacks a weight: each says which, and which file. A card without room for the weights is
+    /// no fault of the file's.
     pub fn load(path: &Path, device: &Device) -> Result<Self> {
         let bad = |what: &str, error: anyhow::Error| {
             BadData::error(format!("{what} {}: {error:#}", path.display()))
         };
         let bytes = std::fs::read(path).map_err(|error| bad("cannot read model", error.into()))?;
-        let model = parse(&bytes, device)
-            .and_then(|(card, tensors)| Self::from_parts(card, &tensors, device));
-        model.map_err(|error| bad("in model", error))
+        let (card, tensors) = parse(&bytes).map_err(|error| bad("in model", error))?;
+        Self::from_parts(card, &tensors, device).map_err(|error| {
+            let weights = tensors.iter().filter(|(name, _)| !name.contains('#'));
+            let numbers: usize = weights.map(|(_, tensor)| tensor.elem_count()).sum();
+            match explain_memory_of_model(error, numbers * size_of::<f32>(), device.location()) {
+                Ok(explained) => explained.context(format!("in model {}", path.display())),
+                Err(error) => bad("in model", error),
+            }
+        })
     }
 
     /// A model of a card and its tensors, those of network `i` under `{i}/{parameter}`.
@@ -276,11 +283,8 @@ fn little_endian(tensor: &Tensor) -> Result<Vec<u8>> {
     Ok(values.iter().flat_map(|value| value.to_le_bytes()).collect())
 }
 
-/// Reads card and tensors.
-pub(crate) fn parse(
-    bytes: &[u8],
-    device: &Device,
-) -> Result<(ModelCard, BTreeMap<String, Tensor>)> {
+/// Reads card and tensors, the latter to the CPU.
+pub(crate) fn parse(bytes: &[u8]) -> Result<(ModelCard, BTreeMap<String, Tensor>)> {
     let metadata = metadata(bytes)?;
     let card = metadata.get(CARD).context(
         "the file has no `duomo` metadata, so it was not written by `duomo train`; \
@@ -314,7 +318,7 @@ pub(crate) fn parse(
         );
         let values: Vec<f32> =
             view.data().as_chunks().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
-        tensors.insert(name, Tensor::from_vec(values, view.shape(), device)?);
+        tensors.insert(name, Tensor::from_vec(values, view.shape(), &Device::Cpu)?);
     }
     Ok((card, tensors))
 }

@@ -105,7 +105,6 @@ fn way_back(error: &anyhow::Error, folder: &RunFolder) -> Option<String> {
 fn run(request: &TrainRequest, folder: &RunFolder, log: &mut LogFile<'_>) -> Result<Summary> {
     let experiment = &request.experiment;
     let start = Instant::now();
-    request.compute.check_experiment(experiment)?;
     let cases = Cases::gather(experiment, &request.data, log)?;
     for sentence in cases.absent_classes(&experiment.dataset, &request.data) {
         match request.absent_class {

@@ -10,7 +10,7 @@ use duomo_ops::in_pool;
 use serde::Serialize;
 
 use crate::ahead::prepare_ahead;
-use crate::card_memory::explain_memory;
+use crate::card_memory::{explain_memory, ran_out};
 use crate::cases::Cases;
 use crate::checkpoint::{self, Origin, Progress, Stamp};
 use crate::compute::Compute;
@@ -86,9 +86,11 @@ impl<'a> Trainer<'a> {
         observer: &mut dyn Observer,
     ) -> Result<Self> {
         let device = compute.open()?;
-        let networks = TrainedNetwork::of_experiment(experiment, &device)?;
+        let explain = |error| explain_memory(error, experiment, compute);
+        let networks = TrainedNetwork::of_experiment(experiment, &device).map_err(explain)?;
         let origin = Origin::new(experiment, data_hash)?;
-        let restored = checkpoint::restore_newest(folder, &networks, &device, &origin, observer)?;
+        let restored = checkpoint::restore_newest(folder, &networks, &origin, observer);
+        let restored = restored.map_err(explain)?;
         if let Some(Progress { step, .. }) = restored {
             let text = format!("going on after step {step} of {}", experiment.schedule.steps);
             observer.event(&Event::Message(&text));
@@ -306,8 +308,10 @@ impl<'a> Trainer<'a> {
 
     /// The present weights as a model.
     fn model(&self) -> Result<Model> {
-        let tensors = model_file::weights(&self.networks)?;
-        Model::from_parts(self.card(), &tensors, &self.device)
+        let tensors = model_file::weights(&self.networks);
+        tensors
+            .and_then(|tensors| Model::from_parts(self.card(), &tensors, &self.device))
+            .map_err(|error| self.explain(error))
     }
 
     /// Learns the post-processing of the best weights and writes both as the run's model.
@@ -329,8 +333,9 @@ impl<'a> Trainer<'a> {
     /// Takes the best weights; if their checkpoint is damaged, the last ones, with a warning.
     fn restore_best(&mut self, observer: &mut dyn Observer) -> Result<()> {
         let best = self.folder.best_checkpoint();
-        match checkpoint::restore(&best, &self.networks, &self.device, &self.origin) {
+        match checkpoint::restore(&best, &self.networks, &self.origin) {
             Ok((best, _)) => self.progress.step = best.step,
+            Err(error) if ran_out(&error) => return Err(self.explain(error)),
             Err(error) => {
                 let step = self.progress.step;
                 let text = format!(
@@ -338,13 +343,9 @@ impl<'a> Trainer<'a> {
                 );
                 observer.event(&Event::Warning(&text));
                 // A damaged file is refused before a weight is touched, one of another network is not.
-                let restored = checkpoint::restore_newest(
-                    self.folder,
-                    &self.networks,
-                    &self.device,
-                    &self.origin,
-                    observer,
-                )?;
+                let restored =
+                    checkpoint::restore_newest(self.folder, &self.networks, &self.origin, observer);
+                let restored = restored.map_err(|error| self.explain(error))?;
                 self.progress = restored.context("the run has no checkpoint")?;
             }
         }

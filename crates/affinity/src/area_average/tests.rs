@@ -1,4 +1,5 @@
-use candle_core::{DType, Device, Result, Tensor};
+use candle_core::{DType, Result, Tensor};
+use duomo_ops::cuda::runners::devices;
 
 use super::area_average;
 use crate::testing::{Noise, central_differences, gradient, numbers, relative_difference};
@@ -31,12 +32,14 @@ fn by_definition(
 
 #[test]
 fn halves_a_map_by_the_mean_of_each_tile() -> Result<()> {
-    let features = Tensor::new(&[1f32, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0], &Device::Cpu)?;
+    for device in devices() {
+        let features = Tensor::new(&[1f32, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0], &device)?;
 
-    let coarse = area_average(&features.reshape((1, 2, 4, 1))?, 1, 2)?;
+        let coarse = area_average(&features.reshape((1, 2, 4, 1))?, 1, 2)?;
 
-    assert_eq!(coarse.dims(), [1, 1, 2, 1]);
-    assert_eq!(numbers(&coarse), [3.5, 5.5]);
+        assert_eq!(coarse.dims(), [1, 1, 2, 1]);
+        assert_eq!(numbers(&coarse), [3.5, 5.5], "{device:?}");
+    }
     Ok(())
 }
 

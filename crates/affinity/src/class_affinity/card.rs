@@ -1,10 +1,10 @@
-//! The affinity of maps on a card: the CUDA twin of [`super::cpu`], in `f32`.
+//! The affinity of maps on a card: the CUDA twin of [`super::cpu`], in the precision chosen for cards.
 
 #[cfg(all(test, feature = "cuda"))]
 mod tests;
 
 use candle_core::{Result, Shape, Tensor};
-use duomo_ops::cuda;
+use duomo_ops::cuda::{self, Precision};
 
 use super::launches;
 use crate::regions::Regions;
@@ -18,7 +18,8 @@ pub(super) fn of_regions(
     regions: Regions,
 ) -> Result<Tensor> {
     let (m, n, count) = (features_l.dim(3)?, features_k.dim(3)?, regions.list.len());
-    let program = launches::forward(&regions, [m, n])?;
+    let precision = cuda::precision_on(features_l)?;
+    let program = launches::forward(&regions, [m, n], precision)?;
     let maps = [features_l.detach(), features_k.detach()];
     let matrices = Shape::from((regions.classes, m, n));
     let [of_l, of_k] = [m, n].map(|channels| Shape::from((count, channels)));
@@ -41,7 +42,7 @@ pub(super) fn of_regions(
         let wanted = maps.map(Tensor::track_op);
         let [l, k] = maps;
         let inputs = [l, k, &norms[0], &norms[1], gradient, &cosines];
-        gradients(&regions, inputs, wanted)
+        gradients(&regions, inputs, precision, wanted)
     };
     cuda::function_of_two(NAME, [features_l, features_k], affinity, backward)
 }
@@ -52,10 +53,12 @@ pub(super) fn of_regions(
 fn gradients(
     regions: &Regions,
     inputs: [&Tensor; 6],
+    precision: Precision,
     wanted: [bool; 2],
 ) -> Result<[Option<Tensor>; 2]> {
     let [l, k, ..] = inputs;
-    let program = launches::backward(regions, [l.dim(3)?, k.dim(3)?], wanted)?;
+    let channels = [l.dim(3)?, k.dim(3)?];
+    let program = launches::backward(regions, channels, precision, wanted)?;
     // The launches are tested as those of `of_regions`; norms and cosines are those that the forward pass left, and candle hands over
     // a gradient of the affinity's shape.
     Ok(match wanted {

@@ -1,12 +1,13 @@
-//! What a card is asked to do: the tables and launches of `class_affinity.cu`.
+//! What a card is asked to do: the tables and launches of `class_affinity.cu`, and on tensor cores of
+//! `tensor_cores.cu`.
 //!
-//! Pure host code, shared by the card (`cuda.rs`) and the emulator of the tests. Only the regions'
+//! Pure host code, shared by the card (`card.rs`) and the emulator of the tests. Only the regions'
 //! tables go up, a few integers per pixel; nothing comes back, so the host never waits.
 
 use candle_core::{Result, bail};
 use duomo_ops::cuda::{
     Argument::{self, Int, Read, Write},
-    Buffer, Launch, Program, Source,
+    Buffer, Launch, Precision, Program, Source,
 };
 
 use crate::regions::{Block, Regions};
@@ -18,6 +19,7 @@ mod tests;
 pub(super) const SOURCE: Source = Source {
     name: "class_affinity",
     text: include_str!("class_affinity.cu"),
+    architecture: None,
     kernels: &[
         "class_affinity_products",
         "class_affinity_norms",
@@ -26,7 +28,35 @@ pub(super) const SOURCE: Source = Source {
     ],
 };
 
-/// Threads of a block, in every kernel of the file.
+/// The same, and those on tensor cores.
+pub(super) const ON_TENSOR_CORES: Source = Source {
+    name: "class_affinity_on_tensor_cores",
+    text: concat!(include_str!("class_affinity.cu"), include_str!("tensor_cores.cu")),
+    architecture: Some("compute_80"),
+    kernels: &[
+        "class_affinity_products_tf32",
+        "class_affinity_products_bf16",
+        "class_affinity_norms",
+        "class_affinity_cosines",
+        "class_affinity_gradient_tf32",
+        "class_affinity_gradient_bf16",
+    ],
+};
+
+/// The kernels that multiply in this precision, forward and backward, and their source.
+fn kernels(precision: Precision) -> (Source, [&'static str; 2]) {
+    match precision {
+        Precision::F32 => (SOURCE, ["class_affinity_products", "class_affinity_gradient"]),
+        Precision::Tf32 => {
+            (ON_TENSOR_CORES, ["class_affinity_products_tf32", "class_affinity_gradient_tf32"])
+        }
+        Precision::Bf16 => {
+            (ON_TENSOR_CORES, ["class_affinity_products_bf16", "class_affinity_gradient_bf16"])
+        }
+    }
+}
+
+/// Threads of a block, in every kernel of both files.
 const THREADS: usize = 128;
 
 /// Rows and columns of the sums that a block computes; also its pixels in the backward pass.
@@ -51,10 +81,15 @@ pub(super) type Channels = [usize; 2];
 ///
 /// If a count does not fit the 32 bits of the kernels' integers, or there are more regions or
 /// segments than a grid has blocks.
-pub(super) fn forward(regions: &Regions, [m, n]: Channels) -> Result<Program> {
+pub(super) fn forward(
+    regions: &Regions,
+    [m, n]: Channels,
+    precision: Precision,
+) -> Result<Program> {
     let segments = regions.blocks(SEGMENT);
     let tables = check(regions, segments.len(), [m, n])?;
-    let mut program = Program::new(SOURCE);
+    let (source, [multiply, _]) = kernels(precision);
+    let mut program = Program::new(source);
     let features = [0, 1].map(|_| program.buffer(Buffer::Input));
     let order = program.buffer(Buffer::Ints(tables.order));
     let places = program.buffer(Buffer::Ints(of_segments(&segments)));
@@ -68,7 +103,7 @@ pub(super) fn forward(regions: &Regions, [m, n]: Channels) -> Result<Program> {
     arguments.extend([Read(features[0]), Read(features[1]), Read(order), Read(places)]);
     arguments.extend([int(m), int(n)]);
     let grid = [n.div_ceil(TILE), m.div_ceil(TILE), segments.len()];
-    program.launch(launch("class_affinity_products", grid, arguments));
+    program.launch(launch(multiply, grid, arguments));
     for (side, channels) in [m, n].into_iter().enumerate() {
         let arguments =
             vec![Write(inverse[side]), Read(squares[side]), Read(bounds), int(channels)];
@@ -102,10 +137,16 @@ pub(super) fn forward(regions: &Regions, [m, n]: Channels) -> Result<Program> {
 /// # Errors
 ///
 /// As [`forward`].
-pub(super) fn backward(regions: &Regions, [m, n]: Channels, wanted: [bool; 2]) -> Result<Program> {
+pub(super) fn backward(
+    regions: &Regions,
+    [m, n]: Channels,
+    precision: Precision,
+    wanted: [bool; 2],
+) -> Result<Program> {
     let tiles = regions.blocks(TILE);
     let tables = check(regions, 0, [m, n])?;
-    let mut program = Program::new(SOURCE);
+    let (source, [_, differentiate]) = kernels(precision);
+    let mut program = Program::new(source);
     let features = [0, 1].map(|_| program.buffer(Buffer::Input));
     let inverse = [0, 1].map(|_| program.buffer(Buffer::Input));
     let [gradient, cosines] = [0, 1].map(|_| program.buffer(Buffer::Input));
@@ -125,7 +166,7 @@ pub(super) fn backward(regions: &Regions, [m, n]: Channels, wanted: [bool; 2]) -
         arguments.extend([Read(cosines), Read(weights), Read(order), Read(places)]);
         arguments.extend([own, across, own_stride, across_stride].map(int));
         let grid = [tiles.len(), own.div_ceil(TILE), 1];
-        program.launch(launch("class_affinity_gradient", grid, arguments));
+        program.launch(launch(differentiate, grid, arguments));
     }
     Ok(program)
 }

@@ -55,7 +55,8 @@ use crate::{
 /// labels follow by nearest neighbour, `floor(i·H/h)`. A class without pixels has an affinity of 0.
 /// Bits do not depend on the number of threads.
 ///
-/// With the feature `cuda` the maps may lie on a card, in `f32`. Labels stay on the CPU, where they are
+/// With the feature `cuda` the maps may lie on a card, in `f32`; where [`cuda::set_precision`] has chosen TF32 or
+/// bf16, tensor cores multiply there. Labels stay on the CPU, where they are
 /// sorted; from a card they would first be fetched, and the host would wait.
 ///
 /// # Shapes
@@ -71,6 +72,8 @@ use crate::{
 /// # Source
 ///
 /// \[Chen2020\] Eqs. (2) and (3); what they leave open is a [`Reading`].
+///
+/// [`cuda::set_precision`]: duomo_ops::cuda::set_precision
 ///
 /// # Examples
 ///

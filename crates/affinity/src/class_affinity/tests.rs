@@ -1,12 +1,14 @@
 //! Eq. 2 and Eq. 3 against the slow reference, other implementations' values and their own laws.
 
 use candle_core::{DType, Device, Result, Tensor, Var};
+use duomo_ops::cuda::runners::{Place, places};
 
 use super::{class_affinity, reference};
 use crate::{
     reading::{Reading, Scope, SizeNormalization},
     testing::{
-        FIXTURES, Fixture, Noise, central_differences, gradient, numbers, relative_difference,
+        FIXTURES, Fixture, Noise, central_differences, gradient, moved, numbers,
+        relative_difference, tolerance,
     },
 };
 
@@ -37,6 +39,11 @@ fn readings() -> Vec<Reading> {
     readings
 }
 
+/// `f32` on every device.
+fn f32_places() -> impl Iterator<Item = Place> {
+    places().into_iter().filter(|place| place.dtype == DType::F32)
+}
+
 /// More pixels than a block and more rows than a task, at sizes that nothing divides.
 fn large(dtype: DType) -> (Var, Var, Tensor) {
     let mut noise = Noise(1);
@@ -56,17 +63,18 @@ fn equals_pytorch_in_every_fixture() -> Result<()> {
                 let reading = Reading { scope, size_normalization, ..Reading::default() };
                 let key = format!("m{modality}.affinity.{scope_name}.{size_name}");
                 let expected = fixture.get(&key).unwrap();
-                for (dtype, tolerance) in [(DType::F64, 1e-9), (DType::F32, 1e-4)] {
+                for place in places() {
                     let affinity = class_affinity(
-                        &fixture.features(modality, "l", dtype),
-                        &fixture.features(modality, "k", dtype),
+                        &fixture.features(modality, "l", &place),
+                        &fixture.features(modality, "k", &place),
                         fixture.labels(modality),
                         fixture.classes(),
                         &reading,
                     )?;
                     assert_eq!(affinity.dims(), expected.dims());
                     let difference = relative_difference(&numbers(&affinity), &numbers(expected));
-                    assert!(difference < tolerance, "{name} {key} {dtype:?}: {difference:e}");
+                    let is_close = difference < tolerance(&place, 1e-9);
+                    assert!(is_close, "{name} {key} {place:?}: {difference:e}");
                 }
             }
         }
@@ -76,13 +84,15 @@ fn equals_pytorch_in_every_fixture() -> Result<()> {
 
 #[test]
 fn equals_the_reference_forward_and_backward_under_every_reading() -> Result<()> {
-    for (dtype, tolerance) in [(DType::F64, 1e-11), (DType::F32, 1e-4)] {
+    for place in places() {
+        let tolerance = tolerance(&place, 1e-11);
         let mut noise = Noise(2);
-        let (l, k) = (noise.features((3, 13, 11, 7), dtype), noise.features((3, 13, 11, 5), dtype));
+        let mut map = |shape| moved(&noise.features(shape, DType::F64), &place);
+        let (l, k) = (map((3, 13, 11, 7)), map((3, 13, 11, 5)));
         let labels = noise.labels((3, 26, 22), 4);
         for reading in readings() {
             let affinity = class_affinity(&l, &k, &labels, 4, &reading)?;
-            let incoming = noise.features(affinity.shape(), dtype);
+            let incoming = moved(&noise.features(affinity.shape(), DType::F64), &place);
             let loss = (&affinity * incoming.as_tensor())?.sum_all()?;
 
             let expected = reference::affinity(&l, &k, &labels, 4, &reading)?;
@@ -93,7 +103,7 @@ fn equals_the_reference_forward_and_backward_under_every_reading() -> Result<()>
             assert!(relative_difference(&numbers(&affinity), &expected) < tolerance, "{reading:?}");
             for (var, expected) in [&l, &k].into_iter().zip(&expected_gradients) {
                 let difference = relative_difference(&gradient(&loss, var), expected);
-                assert!(difference < tolerance, "{reading:?} {dtype:?}: {difference:e}");
+                assert!(difference < tolerance, "{reading:?} {place:?}: {difference:e}");
             }
         }
     }
@@ -102,8 +112,11 @@ fn equals_the_reference_forward_and_backward_under_every_reading() -> Result<()>
 
 #[test]
 fn equals_the_reference_beyond_one_block_and_one_task() -> Result<()> {
-    let (l, k, labels) = large(DType::F32);
-    for (scope, _) in SCOPES {
+    let (wide_l, wide_k, labels) = large(DType::F64);
+    for (place, (scope, _)) in
+        f32_places().flat_map(|place| SCOPES.map(|scope| (place.clone(), scope)))
+    {
+        let (l, k) = (moved(&wide_l, &place), moved(&wide_k, &place));
         let reading = Reading { scope, ..Reading::default() };
 
         let affinity = class_affinity(&l, &k, &labels, 4, &reading)?;
@@ -114,7 +127,8 @@ fn equals_the_reference_beyond_one_block_and_one_task() -> Result<()> {
         let incoming: Vec<f64> = expected.iter().map(|a| 2.0 * a).collect();
         let gradients = reference::gradients([&l, &k], &labels, 4, &reading, &incoming)?;
         for (var, expected) in [&l, &k].into_iter().zip(&gradients) {
-            assert!(relative_difference(&gradient(&loss, var), expected) < 1e-4, "{scope:?}");
+            let difference = relative_difference(&gradient(&loss, var), expected);
+            assert!(difference < 1e-4, "{scope:?} {place:?}: {difference:e}");
         }
     }
     Ok(())
@@ -217,13 +231,13 @@ fn a_layer_beside_itself_has_ones_on_the_diagonal_and_no_gradient_there() -> Res
 
 #[test]
 fn a_zero_vector_has_affinity_exactly_zero_and_no_gradient() -> Result<()> {
-    for dtype in [DType::F32, DType::F64] {
+    for place in places() {
         let mut noise = Noise(7);
-        let k = noise.features((1, 3, 4, 2), dtype);
+        let k = moved(&noise.features((1, 3, 4, 2), DType::F64), &place);
         let labels = noise.labels((1, 3, 4), 2);
-        let mask = Tensor::new(&[1f64, 0.0, 1e-10], &Device::Cpu)?.to_dtype(dtype)?;
-        let l = noise.features((1, 3, 4, 3), dtype);
-        let l = Var::from_tensor(&l.broadcast_mul(&mask)?)?;
+        let mask = Tensor::new(&[1f64, 0.0, 1e-10], &Device::Cpu)?;
+        let l = noise.features((1, 3, 4, 3), DType::F64);
+        let l = moved(&l.broadcast_mul(&mask)?, &place);
         for (scope, _) in SCOPES {
             let reading = Reading { scope, ..Reading::default() };
 
@@ -242,18 +256,20 @@ fn a_zero_vector_has_affinity_exactly_zero_and_no_gradient() -> Result<()> {
 
 #[test]
 fn pixels_outside_every_class_get_no_gradient() -> Result<()> {
-    let mut noise = Noise(8);
-    let (l, k) =
-        (noise.features((1, 4, 4, 3), DType::F32), noise.features((1, 4, 4, 2), DType::F32));
-    let labels = noise.labels((1, 4, 4), 3);
-    let reading = Reading { background: false, ..Reading::default() };
+    for place in f32_places() {
+        let mut noise = Noise(8);
+        let mut map = |shape| moved(&noise.features(shape, DType::F64), &place);
+        let (l, k) = (map((1, 4, 4, 3)), map((1, 4, 4, 2)));
+        let labels = noise.labels((1, 4, 4), 3);
+        let reading = Reading { background: false, ..Reading::default() };
 
-    let affinity = class_affinity(&l, &k, &labels, 3, &reading)?;
-    let of_l = gradient(&affinity.sum_all()?, &l);
+        let affinity = class_affinity(&l, &k, &labels, 3, &reading)?;
+        let of_l = gradient(&affinity.sum_all()?, &l);
 
-    assert_eq!(affinity.dims(), [2, 3, 2]);
-    for (pixel, label) in of_l.chunks(3).zip(numbers(&labels)) {
-        assert_eq!(pixel.iter().all(|&value| value == 0.0), label == 0.0);
+        assert_eq!(affinity.dims(), [2, 3, 2]);
+        for (pixel, label) in of_l.chunks(3).zip(numbers(&labels)) {
+            assert_eq!(pixel.iter().all(|&value| value == 0.0), label == 0.0, "{place:?}");
+        }
     }
     Ok(())
 }

@@ -1,4 +1,5 @@
 use candle_core::{DType, Device, Result, Tensor};
+use duomo_ops::cuda::runners::devices;
 
 use super::consistency;
 use crate::testing::{Noise, central_differences, gradient, numbers, relative_difference};
@@ -34,14 +35,15 @@ fn gradient_equals_central_differences_and_is_zero_for_absent_classes() -> Resul
 #[test]
 fn sums_more_numbers_than_one_task_takes() -> Result<()> {
     let mut noise = Noise(9);
-    let (a, b) =
-        (noise.features((2, 150, 150), DType::F32), noise.features((2, 150, 150), DType::F32));
-
-    let loss = consistency(&a, &b, vec![true, true])?;
-
+    let mut map = || noise.features((2, 150, 150), DType::F32);
+    let (a, b) = (map(), map());
     let (x, y) = (numbers(&a), numbers(&b));
     let expected = x.iter().zip(&y).map(|(x, y)| (x - y).powi(2)).sum::<f64>() / x.len() as f64;
-    assert!(relative_difference(&numbers(&loss), &[expected]) < 1e-6);
+    for device in devices() {
+        let loss = consistency(&a.to_device(&device)?, &b.to_device(&device)?, vec![true, true])?;
+
+        assert!(relative_difference(&numbers(&loss), &[expected]) < 1e-6, "{device:?}");
+    }
     Ok(())
 }
 

@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 
 use candle_core::{DType, Result, Tensor, Var};
+use duomo_ops::cuda::runners::{Place, devices, places};
 
 use super::{Side, affinity_loss};
 use crate::{
     reading::{Consistency, Reading, Scope, SizeNormalization},
     testing::{
-        FIXTURES, Fixture, Noise, central_differences, channels_last, gradient, numbers,
-        relative_difference,
+        FIXTURES, Fixture, Noise, central_differences, channels_last, gradient, moved, numbers,
+        relative_difference, tolerance,
     },
 };
 
@@ -63,10 +64,10 @@ impl Sides {
         Self { features: vars.iter().map(map).collect(), vars, labels }
     }
 
-    fn of(fixture: &Fixture, dtype: DType) -> Self {
+    fn of(fixture: &Fixture, place: &Place) -> Self {
         let modalities = 0..fixture.modalities();
         let vars =
-            modalities.clone().map(|m| ["l", "k"].map(|layer| fixture.features(m, layer, dtype)));
+            modalities.clone().map(|m| ["l", "k"].map(|layer| fixture.features(m, layer, place)));
         Self::new(vars.collect(), modalities.map(|m| fixture.labels(m).clone()).collect())
     }
 
@@ -95,14 +96,15 @@ fn equals_pytorch_under_every_reading_of_every_fixture() -> Result<()> {
     let mut compared = (0, 0);
     for name in FIXTURES {
         let fixture = Fixture::load(name);
-        for (dtype, tolerance) in [(DType::F64, 1e-9), (DType::F32, 1e-4)] {
-            let sides = Sides::of(&fixture, dtype);
+        for place in places() {
+            let tolerance = tolerance(&place, 1e-9);
+            let sides = Sides::of(&fixture, &place);
             for (reading_name, reading) in readings() {
                 let loss = sides.loss(&[(1, 2)], fixture.classes(), reading)?;
 
                 let expected = fixture.get(&format!("loss.{reading_name}")).unwrap();
                 let difference = relative_difference(&numbers(&loss), &numbers(expected));
-                assert!(difference < tolerance, "{name} {reading_name} {dtype:?}: {difference:e}");
+                assert!(difference < tolerance, "{name} {reading_name} {place:?}: {difference:e}");
                 compared.0 += 1;
 
                 for (modality, vars) in sides.vars.iter().enumerate() {
@@ -111,15 +113,16 @@ fn equals_pytorch_under_every_reading_of_every_fixture() -> Result<()> {
                         let Some(expected) = fixture.get(&key) else { continue };
                         let expected = numbers(&channels_last(expected));
                         let difference = relative_difference(&gradient(&loss, var), &expected);
-                        assert!(difference < tolerance, "{name} {key} {dtype:?}: {difference:e}");
+                        assert!(difference < tolerance, "{name} {key} {place:?}: {difference:e}");
                         compared.1 += 1;
                     }
                 }
             }
         }
     }
-    // 9 files x 36 losses, and 14 gradients for each map of their 19 modalities, in two types.
-    assert_eq!(compared, (2 * 9 * 36, 2 * 14 * 2 * 19));
+    // 9 files x 36 losses, and 14 gradients for each map of their 19 modalities.
+    let places = places().len();
+    assert_eq!(compared, (places * 9 * 36, places * 14 * 2 * 19));
     Ok(())
 }
 
@@ -165,11 +168,15 @@ fn is_the_mean_over_layer_pairs_and_over_modality_pairs() -> Result<()> {
 #[test]
 fn modalities_that_agree_cost_nothing() -> Result<()> {
     let sides = noise_sides(34, DType::F32);
-    let twice = Sides::new(vec![sides.vars[0].clone(); 2], vec![sides.labels[0].clone(); 2]);
-    for (name, reading) in readings() {
-        let loss = twice.loss(&[(1, 2)], 3, reading)?;
+    for device in devices() {
+        let place = Place { dtype: DType::F32, device };
+        let vars = sides.vars[0].each_ref().map(|var| moved(var, &place));
+        let twice = Sides::new(vec![vars; 2], vec![sides.labels[0].clone(); 2]);
+        for (name, reading) in readings() {
+            let loss = twice.loss(&[(1, 2)], 3, reading)?;
 
-        assert_eq!(numbers(&loss), vec![0.0], "{name}");
+            assert_eq!(numbers(&loss), vec![0.0], "{name} {place:?}");
+        }
     }
     Ok(())
 }

@@ -12,7 +12,7 @@ pub(super) struct DeviceArguments {
     /// Where to compute: the processor, or an NVIDIA card, counted from 0, in a program built with CUDA.
     #[arg(long, value_name = "cpu|cuda[:N]", default_value = "cpu")]
     device: Compute,
-    /// Arithmetic of convolutions on a card with cuDNN; weights, sums, statistics and losses stay f32.
+    /// Arithmetic of convolutions and affinities on a card with cuDNN; weights, sums, statistics and losses stay f32.
     #[arg(long, value_enum, default_value_t = WhichPrecision::F32)]
     precision: WhichPrecision,
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use candle_core::{DType, Result, Tensor, Var};
 use duomo_model::Output;
+use duomo_ops::cuda::runners::Place;
 use duomo_ops::{AdamOptions, adam_update};
 
 use crate::affinity::{PUBLISHED, affinity};
@@ -99,7 +100,7 @@ struct Stepped {
 
 impl Stepped {
     fn open(dtype: DType) -> Result<Self> {
-        let case = Case::open("network", dtype, 0.0)?;
+        let case = Case::open("network", &Place::on_cpu(dtype), 0.0)?;
         let zeros = |var: &Var| Var::zeros(var.shape(), var.dtype(), var.device());
         let moments = case.fcn.parameters().trainable().iter();
         let moments = moments.map(|(name, var)| Ok((name.clone(), (zeros(var)?, zeros(var)?))));

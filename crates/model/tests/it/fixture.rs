@@ -7,11 +7,14 @@
 use std::collections::BTreeMap;
 
 use candle_core::{DType, Device, Result, Tensor};
+use duomo_ops::cuda::runners::Place;
 
-/// Both types that the network runs in, with the largest error allowed against the `f64` values.
+/// The largest error allowed against the `f64` values.
 ///
 /// The published values need 1e-12 in `f64` and 5e-5 in `f32` of PyTorch itself.
-pub(crate) const PRECISIONS: [(DType, f64); 2] = [(DType::F64, 1e-9), (DType::F32, 1e-4)];
+pub(crate) fn tolerance(place: &Place) -> f64 {
+    if place.dtype == DType::F64 { 1e-9 } else { 1e-4 }
+}
 
 /// The tensors of one file.
 pub(crate) struct Fixture {
@@ -34,7 +37,8 @@ impl Fixture {
     pub(crate) fn assert_close(&self, name: &str, actual: &Tensor, tolerance: f64) {
         let expected = self.get(name);
         let error = relative_error(actual, expected).unwrap();
-        assert!(error <= tolerance, "{name} in {:?}: error {error:e}", actual.dtype());
+        let (dtype, device) = (actual.dtype(), actual.device());
+        assert!(error <= tolerance, "{name} in {dtype:?} on {device:?}: error {error:e}");
     }
 }
 
@@ -49,7 +53,10 @@ pub(crate) fn channels_last(tensor: &Tensor) -> Result<Tensor> {
 /// Largest difference over largest expected value.
 pub(crate) fn relative_error(actual: &Tensor, expected: &Tensor) -> Result<f64> {
     assert_eq!(actual.dims(), expected.dims(), "shapes differ");
-    let values = |tensor: &Tensor| tensor.to_dtype(DType::F64)?.flatten_all()?.to_vec1::<f64>();
+    let values = |tensor: &Tensor| {
+        let here = tensor.to_device(&Device::Cpu)?.to_dtype(DType::F64)?;
+        here.flatten_all()?.to_vec1::<f64>()
+    };
     let (actual, expected) = (values(actual)?, values(expected)?);
     let largest = expected.iter().fold(0.0f64, |largest, value| largest.max(value.abs()));
     let differences = actual.iter().zip(&expected).map(|(a, e)| (a - e).abs());

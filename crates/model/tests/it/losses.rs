@@ -2,8 +2,9 @@
 
 use candle_core::{Result, Tensor, Var};
 use duomo_model::{distillation_loss, segmentation_losses};
+use duomo_ops::cuda::runners::places;
 
-use crate::fixture::{Fixture, PRECISIONS};
+use crate::fixture::{Fixture, tolerance};
 use crate::network::of_modalities;
 
 const CASES: [&str; 4] =
@@ -11,12 +12,13 @@ const CASES: [&str; 4] =
 
 #[test]
 fn segmentation_losses_and_gradients_are_as_published() -> Result<()> {
-    for (dtype, tolerance) in PRECISIONS {
+    for place in places() {
+        let tolerance = tolerance(&place);
         for case in CASES {
             let fixture = Fixture::open(case)?;
             let labels = of_modalities(&fixture, "labels");
             for (m, logits) in of_modalities(&fixture, "logits").iter().enumerate() {
-                let logits = Var::from_tensor(&logits.to_dtype(dtype)?)?;
+                let logits = Var::from_tensor(&place.put(logits)?)?;
 
                 let (dice, cross_entropy) = segmentation_losses(&logits, &labels[m]).unwrap();
 
@@ -34,11 +36,12 @@ fn segmentation_losses_and_gradients_are_as_published() -> Result<()> {
 
 #[test]
 fn distillation_loss_and_gradients_are_as_published() -> Result<()> {
-    for (dtype, tolerance) in PRECISIONS {
+    for place in places() {
+        let tolerance = tolerance(&place);
         for case in CASES {
             let fixture = Fixture::open(case)?;
             let labels = of_modalities(&fixture, "labels");
-            let var = |logits: Tensor| Var::from_tensor(&logits.to_dtype(dtype)?);
+            let var = |logits: Tensor| Var::from_tensor(&place.put(&logits)?);
             let logits: Vec<Var> =
                 of_modalities(&fixture, "logits").into_iter().map(var).collect::<Result<_>>()?;
             let tensors: Vec<Tensor> = logits.iter().map(|z| z.as_tensor().clone()).collect();

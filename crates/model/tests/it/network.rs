@@ -2,8 +2,9 @@
 
 use candle_core::{DType, Result, Tensor};
 use duomo_model::{Fcn, Normalization, Output, distillation_loss, l2_loss, segmentation_losses};
+use duomo_ops::cuda::runners::{Place, places};
 
-use crate::fixture::{Fixture, PRECISIONS, relative_error};
+use crate::fixture::{Fixture, relative_error, tolerance};
 use crate::recipe::Recipe;
 
 pub(crate) const NETWORKS: [&str; 2] = ["network", "network_transposed"];
@@ -101,7 +102,7 @@ fn a_shared_norm_takes_the_statistics_of_all_slices() -> Result<()> {
 
 const ALL_GROUPS: [usize; 10] = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10];
 
-/// One network file in one precision.
+/// One network file in one place.
 pub(crate) struct Case {
     pub fixture: Fixture,
     pub(crate) fcn: Fcn,
@@ -110,22 +111,22 @@ pub(crate) struct Case {
     pub(crate) labels: Vec<Tensor>,
     pub(crate) tolerance: f64,
     name: &'static str,
-    dtype: DType,
+    place: Place,
 }
 
 impl Case {
-    pub(crate) fn open(name: &'static str, dtype: DType, tolerance: f64) -> Result<Self> {
+    pub(crate) fn open(name: &'static str, place: &Place, tolerance: f64) -> Result<Self> {
         let (fixture, recipe) = (Fixture::open(name)?, Recipe::read(name));
         let images = of_modalities(&fixture, "images");
         Ok(Self {
-            fcn: recipe.network(Normalization::PerModality, dtype)?,
-            joint: recipe.network(Normalization::Shared, dtype)?,
-            images: images.iter().map(|images| images.to_dtype(dtype)).collect::<Result<_>>()?,
+            fcn: recipe.network(Normalization::PerModality, place)?,
+            joint: recipe.network(Normalization::Shared, place)?,
+            images: images.iter().map(|images| place.put(images)).collect::<Result<_>>()?,
             labels: of_modalities(&fixture, "labels"),
             fixture,
             tolerance,
             name,
-            dtype,
+            place: place.clone(),
         })
     }
 
@@ -169,8 +170,8 @@ impl Case {
             let actual = sampled(&gradients[*name], name, self).unwrap();
             relative_error(&actual, expected).unwrap() <= self.tolerance
         };
-        if self.dtype == DType::F32 && !published.iter().all(is_close) {
-            let exact = Self::open(self.name, DType::F64, self.tolerance)?;
+        if self.place.dtype == DType::F32 && !published.iter().all(is_close) {
+            let exact = Self::open(self.name, &Place::on_cpu(DType::F64), self.tolerance)?;
             exact.gradients_beside(&gradients, self.tolerance, loss_of)?;
             return Ok(());
         }
@@ -202,11 +203,11 @@ pub(crate) fn of_modalities(fixture: &Fixture, name: &str) -> Vec<Tensor> {
     (0..).map_while(|m| fixture.tensors.get(&format!("m{m}.{name}")).cloned()).collect()
 }
 
-/// Runs a test on both networks in both precisions.
+/// Runs a test on both networks in every place.
 pub(crate) fn each_network(test: impl Fn(&Case) -> Result<()>) -> Result<()> {
     for name in NETWORKS {
-        for (dtype, tolerance) in PRECISIONS {
-            test(&Case::open(name, dtype, tolerance)?)?;
+        for place in places() {
+            test(&Case::open(name, &place, tolerance(&place))?)?;
         }
     }
     Ok(())

@@ -5,8 +5,9 @@
 
 use std::collections::BTreeMap;
 
-use candle_core::{DType, Device, Result, Tensor};
+use candle_core::{Device, Result, Tensor};
 use duomo_model::{Architecture, Fcn, Head, Init, Normalization};
+use duomo_ops::cuda::runners::Place;
 use safetensors::SafeTensors;
 use serde_json::Value;
 
@@ -33,9 +34,9 @@ impl Recipe {
     }
 
     /// The network with the recipe's weights, its norms per modality or shared.
-    pub(crate) fn network(&self, normalization: Normalization, dtype: DType) -> Result<Fcn> {
+    pub(crate) fn network(&self, normalization: Normalization, place: &Place) -> Result<Fcn> {
         let architecture = Architecture { normalization, ..self.architecture.clone() };
-        let fcn = Fcn::new(&architecture, 0, dtype, &Device::Cpu).unwrap();
+        let fcn = Fcn::new(&architecture, 0, place.dtype, &place.device).unwrap();
         fcn.parameters().load_tensors(&self.tensors(normalization)?).unwrap();
         Ok(fcn)
     }

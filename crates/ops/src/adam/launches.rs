@@ -8,8 +8,12 @@ use crate::cuda::{
     Buffer, Launch, Program, Source,
 };
 
-const SOURCE: Source =
-    Source { name: "adam", text: include_str!("adam.cu"), kernels: &["adam_update"] };
+const SOURCE: Source = Source {
+    name: "adam",
+    text: include_str!("adam.cu"),
+    architecture: None,
+    kernels: &["adam_update"],
+};
 
 /// Elements of a block.
 const CHUNK: u16 = 4096;

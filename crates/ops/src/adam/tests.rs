@@ -1,6 +1,7 @@
 use candle_core::{DType, Device, Tensor, Var};
 
 use super::{AdamOptions, AdamVariable, adam_update, adam_update_all};
+use crate::cuda::runners::places;
 use crate::testing::{random, relative_difference, values};
 
 const OPTIONS: AdamOptions = AdamOptions { beta1: 0.9, beta2: 0.999, epsilon: 1e-8 };
@@ -27,19 +28,21 @@ fn equals_the_formulas_of_pytorch() {
     let shape = (7, 3000);
     let weight = random(shape, 1);
     let gradients: Vec<Tensor> = (2..7).map(|seed| random(shape, seed)).collect();
-    for (dtype, tolerance) in [(DType::F64, 1e-12), (DType::F32, 1e-6)] {
+    for place in places() {
+        let tolerance = if place.dtype == DType::F64 { 1e-12 } else { 1e-6 };
         for l2 in [0.0, 0.01] {
-            let var = Var::from_tensor(&weight.to_dtype(dtype).unwrap()).unwrap();
-            let moments = [0, 1].map(|_| Var::zeros(shape, dtype, &Device::Cpu).unwrap());
+            let var = Var::from_tensor(&place.put(&weight).unwrap()).unwrap();
+            let zeros = || Var::zeros(shape, place.dtype, &place.device).unwrap();
+            let moments = [zeros(), zeros()];
             for (step, gradient) in (1..).zip(&gradients) {
-                let gradient = gradient.to_dtype(dtype).unwrap();
+                let gradient = place.put(gradient).unwrap();
                 let moments = (&moments[0], &moments[1]);
                 adam_update(&var, &gradient, moments, 0.01, l2, step, OPTIONS).unwrap();
             }
             let expected = reference(&weight, &gradients, 0.01, l2);
             let expected = Tensor::from_vec(expected, shape, &Device::Cpu).unwrap();
             let difference = relative_difference(&var, &expected);
-            assert!(difference < tolerance, "{dtype:?} l2 {l2}: {difference:e}");
+            assert!(difference < tolerance, "{place:?} l2 {l2}: {difference:e}");
         }
     }
 }

@@ -8,8 +8,12 @@ use crate::cuda::{
     Buffer, Program, Source,
 };
 
-const SOURCE: Source =
-    Source { name: "add_skip", text: include_str!("add_skip.cu"), kernels: &["add_skip"] };
+const SOURCE: Source = Source {
+    name: "add_skip",
+    text: include_str!("add_skip.cu"),
+    architecture: None,
+    kernels: &["add_skip"],
+};
 
 /// Returns the program of Eq. (1): inputs `[pixels, C2]` and `[pixels, C1]`, output as the first.
 ///

@@ -34,7 +34,7 @@ const MOST_PRODUCTS_PER_PIXEL: usize = 5;
 
 /// What is computed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Pass {
+pub(crate) enum Pass {
     Forward,
     BackwardInput,
     BackwardKernel,

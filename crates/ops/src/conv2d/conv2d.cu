@@ -1,5 +1,6 @@
-// Eq. (1) of mod.rs and its gradients as products of matrices that are never stored: the rows of one
-// are gathered from the image as the product runs. Plain f32; the slow, exact way of a card.
+// Eq. (1) of mod.rs, its gradients and the transposed convolution as products of matrices that are never
+// stored: the rows of one are gathered from the image as the product runs. Plain f32; the slow, exact way
+// of a card.
 //
 // A block of 128 threads computes 64 x 64 sums, 8 x 4 per thread, 16 steps of the inner dimension
 // at a time. All sums have a fixed order, so the same input gives the same bits.
@@ -75,35 +76,21 @@ __device__ __forceinline__ int seen(int position, int size, int mirrored)
     return min(index, turn - 1 - index);
 }
 
-// The sums of Eq. (1), and of the gradient with respect to the input: both run over taps t = (r, s)
-// and the `inner` channels of the source, and differ in how the kernel lies and where taps look.
+// Adds the sums over all taps and over the `inner` channels of the source, `depth` terms in all:
 //
-//   out[b, y, x, column] = sum W(t, i, column) source[b, y + from_row + step r, x + from_column + step s, i]
-//   W(t, i, column) = weights[t tap_stride + i inner_stride + column column_stride]
+//   sums[pixel, column] += sum W(t, i, column) source[.., y + step r, x + step s, i]
+//   W(t, i, column) = weights[weight_of(t) + i inner_stride + column column_stride]
 //
-// Grid: (B out_rows out_columns / 64, columns / 64).
-extern "C" __global__ void __launch_bounds__(THREADS) conv2d_products(
-    float* __restrict__ out,           // [B, out_rows, out_columns, columns]
-    const float* __restrict__ source,  // [B, rows, width, inner]
-    const float* __restrict__ weights, // [K, R, S, C]
-    int pixels, int out_rows, int out_columns, int columns, int rows, int width, int inner, int taps,
-    int taps_of_row, int from_row, int from_column, int step, int mirrored, int tap_stride, int inner_stride,
-    int column_stride)
+// for taps t = (r, s), where (y, x) = (ys, xs) of a pixel that this thread fetches, in the image that
+// begins at `image_rows`, which is -1 for no pixel.
+template <class WeightOf>
+__device__ __forceinline__ void add_taps(
+    float (&sums)[ROWS][COLUMNS], Tile& tile_source, Tile& tile_weights, const float* __restrict__ source,
+    const float* __restrict__ weights, const int (&image_rows)[FETCHES], const int (&ys)[FETCHES],
+    const int (&xs)[FETCHES], int rows, int width, int inner, int depth, int taps_of_row, int step, int mirrored,
+    int columns, int inner_stride, int column_stride, WeightOf weight_of)
 {
-    __shared__ __align__(16) Tile tile_source;
-    __shared__ __align__(16) Tile tile_weights;
-    const int first_pixel = blockIdx.x * TILE, first_column = blockIdx.y * TILE, depth = taps * inner;
-
-    int image_rows[FETCHES], ys[FETCHES], xs[FETCHES]; // of the pixels that this thread fetches
-#pragma unroll
-    for (int i = 0; i < FETCHES; ++i) {
-        const int pixel = first_pixel + along_column(i).at;
-        image_rows[i] = pixel < pixels ? pixel / (out_rows * out_columns) * rows : -1;
-        ys[i] = pixel / out_columns % out_rows + from_row;
-        xs[i] = pixel % out_columns + from_column;
-    }
-
-    float sums[ROWS][COLUMNS] = {};
+    const int first_column = blockIdx.y * TILE;
     for (int done = 0; done < depth; done += DEPTH) {
         float values[FETCHES], kernel[FETCHES];
         const int at = done + along_column(0).step, tap = at / inner, channel = at % inner;
@@ -118,7 +105,7 @@ extern "C" __global__ void __launch_bounds__(THREADS) conv2d_products(
         for (int i = 0; i < FETCHES; ++i) {
             const Slot slot = column_stride == 1 ? along_row(i) : along_column(i);
             const int place = done + slot.step, column = first_column + slot.at;
-            const size_t weight = (size_t)(place / inner) * tap_stride + (size_t)(place % inner) * inner_stride;
+            const size_t weight = weight_of(place / inner) + (size_t)(place % inner) * inner_stride;
             const bool inside = place < depth && column < columns;
             kernel[i] = inside ? weights[weight + (size_t)column * column_stride] : 0.0f;
         }
@@ -129,14 +116,102 @@ extern "C" __global__ void __launch_bounds__(THREADS) conv2d_products(
         __syncthreads();
         add_products(sums, tile_source, tile_weights);
     }
+}
 
-    const int row = first_pixel + own_row(), column = first_column + own_column();
+// The sums of Eq. (1), and of the gradient with respect to the input: both run over taps t = (r, s)
+// and the `inner` channels of the source, and differ in how the kernel lies and where taps look.
+//
+//   out[b, y, x, column] = sum W(t, i, column) source[b, stride y + from_row + step r, stride x + from_column + step s, i]
+//   W(t, i, column) = weights[t tap_stride + i inner_stride + column column_stride]
+//
+// Grid: (B out_rows out_columns / 64, columns / 64).
+extern "C" __global__ void __launch_bounds__(THREADS) conv2d_products(
+    float* __restrict__ out,           // [B, out_rows, out_columns, columns]
+    const float* __restrict__ source,  // [B, rows, width, inner]
+    const float* __restrict__ weights, // [K, R, S, C]
+    int pixels, int out_rows, int out_columns, int columns, int rows, int width, int inner, int taps,
+    int taps_of_row, int from_row, int from_column, int stride, int step, int mirrored, int tap_stride,
+    int inner_stride, int column_stride)
+{
+    __shared__ __align__(16) Tile tile_source;
+    __shared__ __align__(16) Tile tile_weights;
+    const int first_pixel = blockIdx.x * TILE;
+
+    int image_rows[FETCHES], ys[FETCHES], xs[FETCHES]; // of the pixels that this thread fetches
+#pragma unroll
+    for (int i = 0; i < FETCHES; ++i) {
+        const int pixel = first_pixel + along_column(i).at;
+        image_rows[i] = pixel < pixels ? pixel / (out_rows * out_columns) * rows : -1;
+        ys[i] = stride * (pixel / out_columns % out_rows) + from_row;
+        xs[i] = stride * (pixel % out_columns) + from_column;
+    }
+
+    float sums[ROWS][COLUMNS] = {};
+    add_taps(
+        sums, tile_source, tile_weights, source, weights, image_rows, ys, xs, rows, width, inner, taps * inner,
+        taps_of_row, step, mirrored, columns, inner_stride, column_stride,
+        [=](int tap) { return (size_t)tap * tap_stride; });
+
+    const int row = first_pixel + own_row(), column = blockIdx.y * TILE + own_column();
 #pragma unroll
     for (int i = 0; i < ROWS; ++i)
 #pragma unroll
         for (int j = 0; j < COLUMNS; ++j)
             if (row + i < pixels && column + j < columns)
                 out[(size_t)(row + i) * columns + column + j] = sums[i][j];
+}
+
+// Eq. (1) of ../transposed_conv2d/mod.rs.
+//
+//   out[b, y, x, column] = sum source[b, i, j, c] weights[c, r, s, column],
+//                          stride i + r = y + padding, stride j + s = x + padding
+//
+// Rows with the same remainder by the stride see the same taps, every `stride`-th, and so do columns:
+// each pair of remainders is a phase, an image of its own. Grid: (B phase_rows phase_columns / 64, columns / 64,
+// stride stride).
+extern "C" __global__ void __launch_bounds__(THREADS) conv2d_transposed(
+    float* __restrict__ out,           // [B, out_rows, out_columns, columns]
+    const float* __restrict__ source,  // [B, rows, width, inner]
+    const float* __restrict__ weights, // [inner, kernel_rows, kernel_columns, columns]
+    int pixels, int out_rows, int out_columns, int columns, int rows, int width, int inner, int kernel_rows,
+    int kernel_columns, int stride, int padding)
+{
+    __shared__ __align__(16) Tile tile_source;
+    __shared__ __align__(16) Tile tile_weights;
+    const int first_pixel = blockIdx.x * TILE, phase_y = blockIdx.z / stride, phase_x = blockIdx.z % stride;
+    const int phase_rows = (out_rows + stride - 1) / stride, phase_columns = (out_columns + stride - 1) / stride;
+    const int first_r = (phase_y + padding) % stride, taps_of_column = (kernel_rows - first_r + stride - 1) / stride;
+    const int first_s = (phase_x + padding) % stride, taps_of_row = (kernel_columns - first_s + stride - 1) / stride;
+
+    int image_rows[FETCHES], ys[FETCHES], xs[FETCHES]; // of the pixels that this thread fetches
+#pragma unroll
+    for (int i = 0; i < FETCHES; ++i) {
+        const int pixel = first_pixel + along_column(i).at;
+        image_rows[i] = pixel < pixels ? pixel / (phase_rows * phase_columns) * rows : -1;
+        ys[i] = pixel / phase_columns % phase_rows + (phase_y + padding) / stride;
+        xs[i] = pixel % phase_columns + (phase_x + padding) / stride;
+    }
+
+    float sums[ROWS][COLUMNS] = {};
+    add_taps(
+        sums, tile_source, tile_weights, source, weights, image_rows, ys, xs, rows, width, inner,
+        taps_of_column * taps_of_row * inner, taps_of_row, -1, 0, columns, kernel_rows * kernel_columns * columns, 1,
+        [=](int tap) {
+            const int r = first_r + stride * (tap / taps_of_row), s = first_s + stride * (tap % taps_of_row);
+            return (size_t)(r * kernel_columns + s) * columns;
+        });
+
+    const int row = first_pixel + own_row(), column = blockIdx.y * TILE + own_column();
+#pragma unroll
+    for (int i = 0; i < ROWS; ++i) {
+        const int pixel = row + i, y = stride * (pixel / phase_columns % phase_rows) + phase_y;
+        const int x = stride * (pixel % phase_columns) + phase_x;
+        const size_t first_row = (size_t)(pixel / (phase_rows * phase_columns)) * out_rows;
+        if (pixel >= pixels || y >= out_rows || x >= out_columns) continue;
+#pragma unroll
+        for (int j = 0; j < COLUMNS; ++j)
+            if (column + j < columns) out[((first_row + y) * out_columns + x) * columns + column + j] = sums[i][j];
+    }
 }
 
 // The mirrored image with its border. One thread per element of the result.
@@ -182,15 +257,15 @@ extern "C" __global__ void __launch_bounds__(ELEMENTWISE) conv2d_fold(
 
 // The gradient with respect to the kernel, over one part of the pixels per z.
 //
-//   parts[part, k, t, c] = sum gradient[b, y, x, k] input[b, y + from_row + step r, x + from_column + step s, c]
+//   parts[part, k, t, c] = sum gradient[b, y, x, k] input[b, stride y + from_row + step r, stride x + from_column + step s, c]
 //
 // Grid: (C / 64, K / 64, taps * parts).
 extern "C" __global__ void __launch_bounds__(THREADS) conv2d_kernel_gradient(
     float* __restrict__ parts,          // [parts, K, taps, C]
     const float* __restrict__ gradient, // [B, rows, width, K]
-    const float* __restrict__ input,    // [B, rows, width, C]
-    int pixels, int rows, int width, int outputs, int channels, int taps, int taps_of_row, int from_row,
-    int from_column, int step, int mirrored, int pixels_of_part)
+    const float* __restrict__ input,    // [B, input_rows, input_width, C]
+    int pixels, int rows, int width, int outputs, int input_rows, int input_width, int channels, int taps,
+    int taps_of_row, int from_row, int from_column, int stride, int step, int mirrored, int pixels_of_part)
 {
     __shared__ __align__(16) Tile tile_gradient;
     __shared__ __align__(16) Tile tile_input;
@@ -206,9 +281,9 @@ extern "C" __global__ void __launch_bounds__(THREADS) conv2d_kernel_gradient(
         for (int i = 0; i < FETCHES; ++i) {
             const Slot slot = along_row(i);
             const int pixel = done + slot.step, output = first_output + slot.at, channel = first_channel + slot.at;
-            const int y = seen(pixel / width % rows + shift_y, rows, mirrored);
-            const int x = seen(pixel % width + shift_x, width, mirrored);
-            const size_t shown = ((size_t)(pixel / (rows * width)) * rows + y) * width + x;
+            const int y = seen(stride * (pixel / width % rows) + shift_y, input_rows, mirrored);
+            const int x = seen(stride * (pixel % width) + shift_x, input_width, mirrored);
+            const size_t shown = ((size_t)(pixel / (rows * width)) * input_rows + y) * input_width + x;
             const bool sees = pixel < end && y >= 0 && x >= 0 && channel < channels;
             gradients[i] = pixel < end && output < outputs ? gradient[(size_t)pixel * outputs + output] : 0.0f;
             values[i] = sees ? input[shown * channels + channel] : 0.0f;

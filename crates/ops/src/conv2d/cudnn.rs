@@ -39,12 +39,13 @@ pub(super) fn convolve(
     [first, second]: [View<'_>; 2],
 ) -> Result<CudaStorage> {
     if dims.options.padding == Padding::Zero {
-        let border = border(dims);
-        return in_precision(op, pass, dims, border, [first, second]);
+        let geometry = Geometry::new(dims, border(dims));
+        return in_precision(op, pass, &geometry, [first, second]);
     }
     let [rows, columns] = border(dims);
     let wide = Dims { height: dims.height + 2 * rows, width: dims.width + 2 * columns, ..*dims };
     let layout = Layout::contiguous(wide.input_shape());
+    let geometry = Geometry::new(&wide, [0, 0]);
     let extended = |image: View<'_>| {
         // SAFETY: the launch is made for the sizes of this image, and runs between guards in its test.
         unsafe { card::apply(op, &launches::extend(dims)?, [image]) }
@@ -52,14 +53,14 @@ pub(super) fn convolve(
     match pass {
         Pass::Forward => {
             let image = extended(first)?;
-            in_precision(op, pass, &wide, [0, 0], [(&image, &layout), second])
+            in_precision(op, pass, &geometry, [(&image, &layout), second])
         }
         Pass::BackwardKernel => {
             let image = extended(second)?;
-            in_precision(op, pass, &wide, [0, 0], [first, (&image, &layout)])
+            in_precision(op, pass, &geometry, [first, (&image, &layout)])
         }
         Pass::BackwardInput => {
-            let gradient = in_precision(op, pass, &wide, [0, 0], [first, second])?;
+            let gradient = in_precision(op, pass, &geometry, [first, second])?;
             // SAFETY: as above.
             unsafe { card::apply(op, &launches::fold(dims)?, [(&gradient, &layout)]) }
         }
@@ -71,16 +72,46 @@ fn border(dims: &Dims) -> [usize; 2] {
     [dims.kernel_rows, dims.kernel_columns].map(|taps| dims.options.dilation * (taps / 2))
 }
 
-/// Converts to and from `bf16` where that is the precision.
-fn in_precision(
+/// Shapes as cuDNN orders them, and where the taps look.
+pub(crate) struct Geometry {
+    /// `[B, C, rows, columns]`.
+    pub(crate) input: [usize; 4],
+    /// `[K, C, R, S]`.
+    pub(crate) kernel: [usize; 4],
+    /// `[B, K, rows, columns]`.
+    pub(crate) output: [usize; 4],
+    /// Rows and columns of zeros on each side.
+    pub(crate) padding: [usize; 2],
+    pub(crate) stride: usize,
+    pub(crate) dilation: usize,
+}
+
+impl Geometry {
+    fn new(dims: &Dims, padding: [usize; 2]) -> Self {
+        let border = border(dims);
+        let rows = dims.height + 2 * padding[0] - 2 * border[0];
+        let columns = dims.width + 2 * padding[1] - 2 * border[1];
+        Self {
+            input: [dims.batch, dims.channels, dims.height, dims.width],
+            kernel: [dims.outputs, dims.channels, dims.kernel_rows, dims.kernel_columns],
+            output: [dims.batch, dims.outputs, rows, columns],
+            padding,
+            stride: 1,
+            dilation: dims.options.dilation,
+        }
+    }
+}
+
+/// Returns the result of `pass` for its two arguments, as [`convolve`]; converts to and from `bf16` where
+/// that is the precision.
+pub(crate) fn in_precision(
     op: &str,
     pass: Pass,
-    dims: &Dims,
-    padding: [usize; 2],
+    geometry: &Geometry,
     [first, second]: [View<'_>; 2],
 ) -> Result<CudaStorage> {
     let device = first.0.device();
-    let task = Task::new(pass, dims, padding)?;
+    let task = Task::new(pass, geometry)?;
     if precision() != Precision::Bf16 {
         let views = [card::elements(op, first)?, card::elements(op, second)?];
         let output = task.run::<f32>(device, views)?;
@@ -98,34 +129,30 @@ fn in_precision(
     output.to_dtype(&Layout::contiguous(task.result_shape()), DType::F32)
 }
 
-/// One convolution, as the key under which its plan is kept: shapes as cuDNN orders them.
+/// One convolution, as the key under which its plan is kept: a [`Geometry`] in cuDNN's integers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct Task {
     pass: Pass,
     tf32: bool,
-    /// `[B, C, rows, columns]`.
     input: [i32; 4],
-    /// `[K, C, R, S]`.
     kernel: [i32; 4],
-    /// `[B, K, rows, columns]`.
     output: [i32; 4],
     padding: [i32; 2],
+    stride: i32,
     dilation: i32,
 }
 
 impl Task {
-    fn new(pass: Pass, dims: &Dims, padding: [usize; 2]) -> Result<Self> {
-        let [rows, columns] = border(dims);
-        let output = [dims.height + 2 * padding[0], dims.width + 2 * padding[1]];
-        let output = [output[0] - 2 * rows, output[1] - 2 * columns];
+    fn new(pass: Pass, geometry: &Geometry) -> Result<Self> {
         Ok(Self {
             pass,
             tf32: precision() == Precision::Tf32,
-            input: sizes([dims.batch, dims.channels, dims.height, dims.width])?,
-            kernel: sizes([dims.outputs, dims.channels, dims.kernel_rows, dims.kernel_columns])?,
-            output: sizes([dims.batch, dims.outputs, output[0], output[1]])?,
-            padding: sizes(padding)?,
-            dilation: sizes([dims.options.dilation])?[0],
+            input: sizes(geometry.input)?,
+            kernel: sizes(geometry.kernel)?,
+            output: sizes(geometry.output)?,
+            padding: sizes(geometry.padding)?,
+            stride: i32::try_from(geometry.stride)?,
+            dilation: i32::try_from(geometry.dilation)?,
         })
     }
 
@@ -242,9 +269,9 @@ enum Algorithm {
 
 impl<T: Element> Plan<T> {
     fn new(handle: &Arc<Cudnn>, task: &Task) -> Result<Self> {
-        let dilation = [task.dilation; 2];
+        let [stride, dilation] = [task.stride, task.dilation].map(|step| [step; 2]);
         let mut convolution =
-            handle.create_conv2d(task.padding, [1, 1], dilation, CUDNN_CROSS_CORRELATION)?;
+            handle.create_conv2d(task.padding, stride, dilation, CUDNN_CROSS_CORRELATION)?;
         // The default lets tensor cores round `f32`; the other does not.
         let is_f32 = T::DTYPE == DType::F32 && !task.tf32;
         convolution.set_math_type(if is_f32 {

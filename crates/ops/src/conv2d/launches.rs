@@ -11,11 +11,13 @@ use crate::cuda::{
 #[cfg(test)]
 mod tests;
 
-const SOURCE: Source = Source {
+pub(crate) const SOURCE: Source = Source {
     name: "conv2d",
     text: include_str!("conv2d.cu"),
+    architecture: None,
     kernels: &[
         "conv2d_products",
+        "conv2d_transposed",
         "conv2d_extend",
         "conv2d_fold",
         "conv2d_kernel_gradient",
@@ -24,10 +26,10 @@ const SOURCE: Source = Source {
 };
 
 /// Threads of a block that computes a tile of sums.
-const THREADS: usize = 128;
+pub(crate) const THREADS: usize = 128;
 
 /// Rows and columns of the sums that a block computes.
-const TILE: usize = 64;
+pub(crate) const TILE: usize = 64;
 
 /// Blocks from which on a card has enough to do, so that the pixels need no further parts.
 const BLOCKS: usize = 1024;
@@ -50,19 +52,16 @@ pub(super) fn forward(dims: &Dims) -> Result<Program> {
     let mut program = Program::new(SOURCE);
     let [input, kernel] = [0; 2].map(|_| program.buffer(Buffer::Input));
     let out = program.buffer(Buffer::Output(dims.output_shape().elem_count()));
-    let [before_rows, before_columns] = plan.border.map(small);
-    program.launch(plan.products(
-        [out, input, kernel],
-        &Sums {
-            image: [dims.height, dims.width],
-            columns: dims.outputs,
-            inner: dims.channels,
-            from: [-before_rows, -before_columns],
-            step: small(dims.options.dilation),
-            mirrored: dims.options.padding == Padding::Symmetric,
-            strides: [dims.channels, 1, plan.taps * dims.channels],
-        },
-    ));
+    let products = Products {
+        batch: dims.batch,
+        image: [dims.height, dims.width],
+        columns: dims.outputs,
+        source: [dims.height, dims.width],
+        inner: dims.channels,
+        taps: plan.taps(),
+        strides: [dims.channels, 1, plan.count * dims.channels],
+    };
+    program.launch(products.launch([out, input, kernel]));
     Ok(program)
 }
 
@@ -90,19 +89,21 @@ pub(super) fn backward_input(dims: &Dims) -> Result<Program> {
     let image = [dims.height + 2 * border[0], dims.width + 2 * border[1]];
     let extended =
         if mirrored { program.buffer(Buffer::Scratch(plan.extended_length()?)) } else { out };
-    let from = [0, 1].map(|axis| small(plan.border[axis] - border[axis]));
-    program.launch(plan.products(
-        [extended, gradient, kernel],
-        &Sums {
-            image,
-            columns: dims.channels,
-            inner: dims.outputs,
-            from,
+    let products = Products {
+        batch: dims.batch,
+        image,
+        columns: dims.channels,
+        source: [dims.height, dims.width],
+        inner: dims.outputs,
+        taps: Taps {
+            from: [0, 1].map(|axis| small(plan.border[axis] - border[axis])),
             step: -small(dims.options.dilation),
             mirrored: false,
-            strides: [dims.channels, plan.taps * dims.channels, 1],
+            ..plan.taps()
         },
-    ));
+        strides: [dims.channels, plan.count * dims.channels, 1],
+    };
+    program.launch(products.launch([extended, gradient, kernel]));
     if mirrored {
         plan.border("conv2d_fold", &mut program, [out, extended], length);
     }
@@ -155,53 +156,26 @@ pub(super) fn backward_kernel(dims: &Dims) -> Result<Program> {
     let plan = Plan::new(dims)?;
     let mut program = Program::new(SOURCE);
     let [gradient, input] = [0; 2].map(|_| program.buffer(Buffer::Input));
-    let length = dims.kernel_shape().elem_count();
-    let out = program.buffer(Buffer::Output(length));
-    let tiles = [dims.channels.div_ceil(TILE), dims.outputs.div_ceil(TILE)];
-    let blocks = (tiles[0] * tiles[1] * plan.taps).max(1);
-    let part = plan.pixels.div_ceil((BLOCKS / blocks).max(1)).max(PART);
-    let parts = plan.pixels.div_ceil(part);
-    let sums = if parts == 1 { out } else { program.buffer(Buffer::Scratch(parts * length)) };
-
-    let [before_rows, before_columns] = plan.border.map(small);
-    let mut arguments = vec![Write(sums), Read(gradient), Read(input)];
-    let sizes = [plan.pixels, dims.height, dims.width, dims.outputs, dims.channels, plan.taps];
-    arguments.extend(sizes.map(|size| Int(small(size))));
-    arguments.extend([Int(small(dims.kernel_columns)), Int(-before_rows), Int(-before_columns)]);
-    let mirrored = dims.options.padding == Padding::Symmetric;
-    let rest = [dims.options.dilation, usize::from(mirrored), part];
-    arguments.extend(rest.map(|size| Int(small(size))));
-    let grid = [tiles[0], tiles[1], plan.taps * parts];
-    program.launch(Launch { kernel: "conv2d_kernel_gradient", grid, threads: THREADS, arguments });
-    if parts != 1 {
-        let arguments = vec![Write(out), Read(sums), Int(small(parts)), Int(small(length))];
-        program.launch_items("conv2d_sum_parts", length, arguments);
-    }
+    let out = program.buffer(Buffer::Output(dims.kernel_shape().elem_count()));
+    let sums = KernelGradient {
+        batch: dims.batch,
+        image: [dims.height, dims.width],
+        outputs: dims.outputs,
+        input: [dims.height, dims.width],
+        channels: dims.channels,
+        taps: plan.taps(),
+    };
+    sums.launch(&mut program, [out, gradient, input]);
     Ok(program)
 }
 
 /// Sizes that several launches need, checked against the kernels' integers.
 struct Plan<'a> {
     dims: &'a Dims,
-    pixels: usize,
-    taps: usize,
+    /// Taps of the kernel.
+    count: usize,
     /// Rows and columns that the taps reach beyond a pixel.
     border: [usize; 2],
-}
-
-/// What tells the two passes of `conv2d_products` apart, see there.
-struct Sums {
-    /// Rows and columns of the result.
-    image: [usize; 2],
-    /// Channels of the result.
-    columns: usize,
-    /// Channels of the source.
-    inner: usize,
-    from: [i32; 2],
-    step: i32,
-    mirrored: bool,
-    /// Of the kernel: per tap, inner channel and column.
-    strides: [usize; 3],
 }
 
 impl<'a> Plan<'a> {
@@ -213,8 +187,19 @@ impl<'a> Plan<'a> {
         let border = [reach(dims.kernel_rows), reach(dims.kernel_columns)];
         // Positions outside the image are integers, too.
         Argument::count(border[0].max(border[1]).saturating_mul(4))?;
-        let taps = dims.kernel_rows * dims.kernel_columns;
-        Ok(Self { dims, pixels: dims.batch * dims.height * dims.width, taps, border })
+        Ok(Self { dims, count: dims.kernel_rows * dims.kernel_columns, border })
+    }
+
+    /// Where the kernel looks in the image.
+    fn taps(&self) -> Taps {
+        let Self { dims, border, .. } = self;
+        Taps {
+            sides: [dims.kernel_rows, dims.kernel_columns],
+            from: border.map(|border| -small(border)),
+            stride: 1,
+            step: small(dims.options.dilation),
+            mirrored: dims.options.padding == Padding::Symmetric,
+        }
     }
 
     /// Elements of the input with its border.
@@ -239,24 +224,110 @@ impl<'a> Plan<'a> {
         arguments.extend(sizes.map(|size| Int(small(size))));
         program.launch_items(kernel, length, arguments);
     }
+}
 
-    fn products(&self, [out, source, kernel]: [usize; 3], sums: &Sums) -> Launch {
-        let Self { dims, taps, .. } = *self;
-        let pixels = dims.batch * sums.image[0] * sums.image[1];
+/// Where the taps of a kernel look: from pixel `y` at row `stride · y + from + step · r`.
+#[derive(Clone, Copy)]
+pub(crate) struct Taps {
+    /// Rows and columns of the kernel.
+    pub(crate) sides: [usize; 2],
+    pub(crate) from: [i32; 2],
+    pub(crate) stride: usize,
+    pub(crate) step: i32,
+    pub(crate) mirrored: bool,
+}
+
+impl Taps {
+    /// The arguments that both kernels take for them.
+    fn arguments(&self) -> [Argument; 7] {
+        let [rows, columns] = self.sides;
+        let [from_row, from_column] = self.from;
+        let [count, columns, stride] = [rows * columns, columns, self.stride].map(small);
+        [count, columns, from_row, from_column, stride, self.step, i32::from(self.mirrored)]
+            .map(Int)
+    }
+}
+
+/// Sizes of a launch of `conv2d_products`, see there; all must fit the kernels' integers.
+pub(crate) struct Products {
+    pub(crate) batch: usize,
+    /// Rows and columns of the result.
+    pub(crate) image: [usize; 2],
+    /// Channels of the result.
+    pub(crate) columns: usize,
+    /// Rows and columns of the source.
+    pub(crate) source: [usize; 2],
+    /// Channels of the source.
+    pub(crate) inner: usize,
+    pub(crate) taps: Taps,
+    /// Of the kernel: per tap, inner channel and column.
+    pub(crate) strides: [usize; 3],
+}
+
+impl Products {
+    /// The launch that makes buffer `out` of the buffers `source` and `kernel`.
+    pub(crate) fn launch(&self, [out, source, kernel]: [usize; 3]) -> Launch {
+        let pixels = self.batch * self.image[0] * self.image[1];
         let mut arguments = vec![Write(out), Read(source), Read(kernel)];
-        let sizes = [pixels, sums.image[0], sums.image[1], sums.columns, dims.height, dims.width];
+        let sizes = [pixels, self.image[0], self.image[1], self.columns];
         arguments.extend(sizes.map(|size| Int(small(size))));
-        let sizes = [sums.inner, taps, dims.kernel_columns];
+        let sizes = [self.source[0], self.source[1], self.inner];
         arguments.extend(sizes.map(|size| Int(small(size))));
-        arguments.extend([sums.from[0], sums.from[1], sums.step].map(Int));
-        arguments.push(Int(i32::from(sums.mirrored)));
-        arguments.extend(sums.strides.map(|size| Int(small(size))));
-        let grid = [pixels.div_ceil(TILE), sums.columns.div_ceil(TILE), 1];
+        arguments.extend(self.taps.arguments());
+        arguments.extend(self.strides.map(|size| Int(small(size))));
+        let grid = [pixels.div_ceil(TILE), self.columns.div_ceil(TILE), 1];
         Launch { kernel: "conv2d_products", grid, threads: THREADS, arguments }
     }
 }
 
-/// A size that [`Plan::new`] has found to fit, or that is smaller than one which does.
-fn small(size: usize) -> i32 {
+/// Sizes of the launches of `conv2d_kernel_gradient`, see there; all must fit the kernels' integers.
+pub(crate) struct KernelGradient {
+    pub(crate) batch: usize,
+    /// Rows and columns of the gradient.
+    pub(crate) image: [usize; 2],
+    /// Channels of the gradient.
+    pub(crate) outputs: usize,
+    /// Rows and columns of the input.
+    pub(crate) input: [usize; 2],
+    /// Channels of the input.
+    pub(crate) channels: usize,
+    pub(crate) taps: Taps,
+}
+
+impl KernelGradient {
+    /// Adds the launches that make buffer `out` of the buffers `gradient` and `input`.
+    pub(crate) fn launch(&self, program: &mut Program, [out, gradient, input]: [usize; 3]) {
+        let taps = self.taps.sides[0] * self.taps.sides[1];
+        let pixels = self.batch * self.image[0] * self.image[1];
+        let length = self.outputs * taps * self.channels;
+        let tiles = [self.channels.div_ceil(TILE), self.outputs.div_ceil(TILE)];
+        let blocks = (tiles[0] * tiles[1] * taps).max(1);
+        let part = pixels.div_ceil((BLOCKS / blocks).max(1)).max(PART);
+        let parts = pixels.div_ceil(part);
+        let sums = if parts == 1 { out } else { program.buffer(Buffer::Scratch(parts * length)) };
+
+        let mut arguments = vec![Write(sums), Read(gradient), Read(input)];
+        let sizes = [pixels, self.image[0], self.image[1], self.outputs];
+        arguments.extend(sizes.map(|size| Int(small(size))));
+        let sizes = [self.input[0], self.input[1], self.channels];
+        arguments.extend(sizes.map(|size| Int(small(size))));
+        arguments.extend(self.taps.arguments());
+        arguments.push(Int(small(part)));
+        let grid = [tiles[0], tiles[1], taps * parts];
+        program.launch(Launch {
+            kernel: "conv2d_kernel_gradient",
+            grid,
+            threads: THREADS,
+            arguments,
+        });
+        if parts != 1 {
+            let arguments = vec![Write(out), Read(sums), Int(small(parts)), Int(small(length))];
+            program.launch_items("conv2d_sum_parts", length, arguments);
+        }
+    }
+}
+
+/// A size that was found to fit, or that is smaller than one which does.
+pub(crate) fn small(size: usize) -> i32 {
     i32::try_from(size).expect("sizes were checked against the kernels' integers")
 }

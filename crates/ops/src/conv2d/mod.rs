@@ -17,7 +17,7 @@ mod choice;
 mod cpu;
 mod cuda;
 #[cfg(feature = "cudnn")]
-mod cudnn;
+pub(crate) mod cudnn;
 #[expect(
     clippy::inline_always,
     reason = "a call would cross the boundary of the vector unit's code"
@@ -28,7 +28,7 @@ pub(crate) mod finish;
     reason = "a call would cross the boundary of the vector unit's code"
 )]
 mod gram;
-mod launches;
+pub(crate) mod launches;
 #[expect(
     clippy::inline_always,
     reason = "a call would cross the boundary of the vector unit's code"
@@ -51,7 +51,7 @@ mod winograd;
 
 use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor, bail};
 
-use self::choice::Pass;
+pub(crate) use self::choice::Pass;
 use crate::storage::binary;
 
 /// What lies outside the image.

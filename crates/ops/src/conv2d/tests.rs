@@ -1,6 +1,7 @@
 use candle_core::{DType, Device, Tensor, Var};
 
 use super::{Conv2d, Padding, conv2d};
+use crate::cuda::runners::places;
 use crate::testing::{
     Block, assert_fast_equals_reference, assert_gradients, random, relative_difference, tolerance,
 };
@@ -20,18 +21,17 @@ fn equals_pytorch_with_its_gradients() {
     for (name, options) in blocks {
         let block = Block::load(name);
         let inputs = ["input", "weight"].map(|name| block.channels_last(name));
-        for dtype in [DType::F64, DType::F32] {
-            let (output, gradients) = block.run(&inputs, dtype, &|t| conv2d(&t[0], &t[1], options));
+        for place in places() {
+            let (output, gradients) =
+                block.run(&inputs, &place, &|t| conv2d(&t[0], &t[1], options));
             for (actual, expected) in [
                 (&output, "train.output"),
                 (&gradients[0], "grad.input"),
                 (&gradients[1], "grad.weight"),
             ] {
                 let difference = relative_difference(actual, &block.channels_last(expected));
-                assert!(
-                    difference < tolerance(dtype),
-                    "{name} {expected} {dtype:?}: {difference:e}"
-                );
+                let is_close = difference < tolerance(place.dtype);
+                assert!(is_close, "{name} {expected} {place:?}: {difference:e}");
             }
         }
     }
@@ -126,11 +126,14 @@ fn takes_tensors_that_are_not_contiguous() {
 
 #[test]
 fn gives_no_gradient_to_an_image_that_wants_none() {
-    let image = random((1, 4, 4, 2), 1);
-    let kernel = Var::from_tensor(&random((2, 3, 3, 2), 2)).unwrap();
-    let gradients = conv2d(&image, &kernel, ZERO).unwrap().sum_all().unwrap().backward().unwrap();
-    assert!(gradients.get(&image).is_none());
-    assert!(gradients.get(&kernel).is_some());
+    for place in places() {
+        let image = place.put(&random((1, 4, 4, 2), 1)).unwrap();
+        let kernel = Var::from_tensor(&place.put(&random((2, 3, 3, 2), 2)).unwrap()).unwrap();
+        let sum = conv2d(&image, &kernel, ZERO).unwrap().sum_all().unwrap();
+        let gradients = sum.backward().unwrap();
+        assert!(gradients.get(&image).is_none());
+        assert!(gradients.get(&kernel).is_some());
+    }
 }
 
 #[test]

@@ -16,7 +16,7 @@ use candle_core::cuda_backend::{
             self, CudaSlice, CudaView, CudaViewMut, DevicePtr as _, DevicePtrMut as _, LaunchArgs,
             LaunchConfig, PushKernelArg as _,
         },
-        nvrtc,
+        nvrtc::{self, CompileOptions},
     },
 };
 use candle_core::{Device, Error, Result};
@@ -233,8 +233,8 @@ fn as_u32(count: usize) -> u32 {
 
 /// Compiles a source to PTX, once per process.
 ///
-/// Without a named architecture NVRTC takes the oldest it knows, so the same text serves every card
-/// and the driver makes code for the one at hand.
+/// Without a named architecture NVRTC takes the oldest it knows, so the same text serves every card, or with one
+/// all from there on, and the driver makes code for the one at hand.
 fn ptx(source: Source) -> Result<Arc<str>> {
     static COMPILED: Mutex<Option<HashMap<&str, Arc<str>>>> = Mutex::new(None);
     // A panic elsewhere leaves the map whole.
@@ -243,7 +243,9 @@ fn ptx(source: Source) -> Result<Arc<str>> {
     if let Some(ptx) = compiled.get(source.name) {
         return Ok(Arc::clone(ptx));
     }
-    let ptx: Arc<str> = nvrtc::compile_ptx(source.text).w()?.to_src().into();
+    let options = CompileOptions { arch: source.architecture, ..CompileOptions::default() };
+    let ptx = nvrtc::compile_ptx_with_opts(source.text, options).w()?;
+    let ptx: Arc<str> = ptx.to_src().into();
     compiled.insert(source.name, Arc::clone(&ptx));
     Ok(ptx)
 }

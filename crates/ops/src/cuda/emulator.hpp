@@ -1,9 +1,10 @@
 // Runs CUDA kernels on one CPU thread, faithfully thread by thread, for tests.
 //
-// Every thread of a block has a stack of its own and runs to its next barrier; then comes the next
-// thread. Threads and blocks may be taken in different orders: a kernel that lacks a barrier, or
-// whose blocks write to the same place, gives other bits in another order. Shared memory starts as
-// NaN in every block, as do buffers that nobody has written. To read behind a buffer ends the run.
+// Every thread of a block has a stack of its own and runs to its next barrier, or to what its warp does
+// together (emulator/tensor_cores.hpp); then comes the next thread. Threads and blocks may be taken in
+// different orders: a kernel that lacks a barrier, or whose blocks write to the same place, gives other
+// bits in another order. Shared memory starts as NaN in every block, as do buffers that nobody has
+// written. To read behind a buffer ends the run.
 
 #include <math.h>
 #include <setjmp.h>
@@ -54,7 +55,12 @@ namespace emulator {
     exit(1);
 }
 
-enum class State { Running, AtBarrier, Done };
+enum class State { Ready, AtWarp, AtBarrier, Done };
+
+constexpr unsigned WARP = 32;
+
+// What all lanes of a warp do at once, given the first one's number.
+using Together = void (*)(unsigned);
 
 constexpr size_t STACK = 64 << 10;
 
@@ -67,6 +73,7 @@ struct Thread {
     // Not filled: most of it is never touched.
     std::unique_ptr<char[]> stack{new char[STACK]};
     State state;
+    Together together; // while it is `AtWarp`
 };
 
 inline jmp_buf scheduler;
@@ -90,7 +97,6 @@ inline void enter() {
 }
 
 __attribute__((noinline)) inline void take_turn(Thread& thread) {
-    thread.state = State::Running;
     if (_setjmp(scheduler) != 0) return;
     if (thread.has_begun) _longjmp(thread.place, 1);
     thread.has_begun = true;
@@ -99,6 +105,46 @@ __attribute__((noinline)) inline void take_turn(Thread& thread) {
     thread.context.uc_stack.ss_size = STACK;
     makecontext(&thread.context, enter, 0);
     setcontext(&thread.context);
+}
+
+// Waits until all lanes of the warp are there, and has `together` done.
+inline void with_warp(Together together) {
+    threads[current].together = together;
+    wait_for_turn(State::AtWarp);
+}
+
+// Does what a warp's lanes wait for, if all of them do.
+inline bool serve_warp(unsigned lane) {
+    const unsigned first = lane / WARP * WARP;
+    if (first + WARP > threads.size()) fail("a warp of fewer than 32 threads");
+    const auto begin = threads.begin() + first;
+    const auto waits = [](const Thread& thread) { return thread.state == State::AtWarp; };
+    const auto same = [&](const Thread& thread) { return thread.together == begin->together; };
+    if (!std::all_of(begin, begin + WARP, waits)) return false;
+    if (!std::all_of(begin, begin + WARP, same)) fail("the lanes of a warp want different things at once");
+    begin->together(first);
+    std::for_each(begin, begin + WARP, [](Thread& thread) { thread.state = State::Ready; });
+    return true;
+}
+
+// Runs the threads of a block, or of one of its warps, to the next place where they wait.
+inline void run_ready(const std::vector<unsigned>& turns, int warp = -1) {
+    for (unsigned turn : turns) {
+        Thread& thread = threads[turn];
+        if (thread.state != State::Ready || (warp >= 0 && turn / WARP != unsigned(warp))) continue;
+        current = threadIdx.x = turn;
+        take_turn(thread);
+        // A warp whose lanes are all there goes on as far as it can: on a card, warps drift apart.
+        while (warp < 0 && thread.state == State::AtWarp && serve_warp(turn)) run_ready(turns, turn / WARP);
+    }
+}
+
+// Runs every thread of a block to its next barrier, or to its end.
+inline void run_to_barrier(const std::vector<unsigned>& turns) {
+    for (Thread& thread : threads) thread.state = State::Ready;
+    run_ready(turns);
+    for (const Thread& thread : threads)
+        if (thread.state == State::AtWarp) fail("some lanes of a warp wait for others that do not come");
 }
 
 // Runs every thread of a block up to the end, barrier after barrier.
@@ -112,12 +158,9 @@ inline void run_block(std::mt19937& random, unsigned order) {
     }
     for (size_t done = 0; done < threads.size();) {
         if (order > 1) std::shuffle(turns.begin(), turns.end(), random);
-        done = 0;
-        for (unsigned turn : turns) {
-            current = threadIdx.x = turn;
-            take_turn(threads[turn]);
-            done += threads[turn].state == State::Done;
-        }
+        run_to_barrier(turns);
+        done = std::count_if(
+            threads.begin(), threads.end(), [](const Thread& thread) { return thread.state == State::Done; });
         if (done > 0 && done < threads.size()) fail("some threads end before a barrier of others");
     }
 }

@@ -88,7 +88,8 @@ fn translation_unit(source: Source) -> String {
     for kernel in source.kernels {
         writeln!(table, "    emulator::describe(\"{kernel}\", {kernel}),").expect("a String grows");
     }
-    let (shim, main) = (include_str!("emulator.hpp"), include_str!("emulator.cpp"));
+    let shim = concat!(include_str!("emulator.hpp"), include_str!("emulator/tensor_cores.hpp"));
+    let main = include_str!("emulator.cpp");
     format!("{shim}\n#line 1 \"{}.cu\"\n{}\n{table}}};\n{main}", source.name, source.text)
 }
 

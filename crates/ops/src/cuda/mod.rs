@@ -24,7 +24,9 @@ pub(crate) mod testing;
 mod transfer;
 
 pub use known::{function_of, function_of_two};
-pub use precision::{Precision, precision, set_precision};
+#[cfg(any(test, feature = "emulator"))]
+pub use precision::with_precision;
+pub use precision::{Precision, precision, precision_on, set_precision};
 pub use program::{Argument, Buffer, Launch, Program, Source};
 pub(crate) use tensors::emulates;
 pub use tensors::{Planned, if_emulated, on_card, tensors, update};

@@ -7,8 +7,10 @@ use candle_core::{Result, bail};
 pub struct Source {
     /// Name of the module, one per file.
     pub name: &'static str,
-    /// The file, by `include_str!`.
+    /// The file, by `include_str!`, or several, one after the other.
     pub text: &'static str,
+    /// What a card must at least know, such as `compute_80`; without, the oldest that NVRTC knows will do.
+    pub architecture: Option<&'static str>,
     /// Every `extern "C" __global__` function of it.
     pub kernels: &'static [&'static str],
 }
@@ -26,6 +28,7 @@ pub struct Source {
 ///         const int i = blockIdx.x * blockDim.x + threadIdx.x;
 ///         if (i < length) out[i] = 2.0f * in[i];
 ///     }"#,
+///     architecture: None,
 ///     kernels: &["twice"],
 /// };
 ///

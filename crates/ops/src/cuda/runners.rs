@@ -2,8 +2,10 @@
 
 use std::io::Write as _;
 
-use super::emulator;
+use candle_core::{DType, Device, Result, Tensor};
+
 use super::program::Program;
+use super::{emulated, emulator};
 
 /// The emulator, or a card.
 #[derive(Debug)]
@@ -30,24 +32,75 @@ pub fn runners() -> Vec<Runner> {
         skip("no C++ compiler; set CXX or install g++");
     }
     #[cfg(feature = "cuda")]
-    if let Some(candle_core::Device::Cuda(device)) = card() {
+    if let Some(Device::Cuda(device)) = card() {
         runners.push(Runner::Card(device));
     }
     runners
 }
 
-/// Returns the first card, and says so if there is none.
+/// Returns the first card, and says so if there is none. All tests of a process share its stream.
 ///
 /// # Panics
 ///
 /// If the driver shows a card but cannot use it.
 #[cfg(feature = "cuda")]
-pub fn card() -> Option<candle_core::Device> {
-    if super::machine::Machine::look().cards.is_empty() {
+pub fn card() -> Option<Device> {
+    static CARD: std::sync::OnceLock<Option<Device>> = std::sync::OnceLock::new();
+    let card = CARD.get_or_init(|| {
+        let shown = !super::machine::Machine::look().cards.is_empty();
+        shown.then(|| super::open(0).expect("the driver shows a card"))
+    });
+    if card.is_none() {
         skip("this machine shows no card");
-        return None;
     }
-    Some(super::open(0).expect("the driver shows a card"))
+    card.clone()
+}
+
+/// Returns where tensors of `f32` can lie in a test: the CPU, and a card if this build and this machine have one.
+///
+/// # Panics
+///
+/// If the driver shows a card but cannot use it.
+pub fn devices() -> Vec<Device> {
+    let devices = vec![Device::Cpu];
+    #[cfg(feature = "cuda")]
+    let devices = devices.into_iter().chain(card()).collect();
+    devices
+}
+
+/// A type of number, and where numbers of it lie.
+#[derive(Clone, Debug)]
+pub struct Place {
+    /// The type.
+    pub dtype: DType,
+    /// The device.
+    pub device: Device,
+}
+
+impl Place {
+    /// A type on the CPU.
+    pub fn on_cpu(dtype: DType) -> Self {
+        Self { dtype, device: Device::Cpu }
+    }
+
+    /// Returns a copy of a tensor there.
+    ///
+    /// # Errors
+    ///
+    /// If memory runs out.
+    pub fn put(&self, tensor: &Tensor) -> Result<Tensor> {
+        tensor.to_dtype(self.dtype)?.to_device(&self.device)
+    }
+}
+
+/// Returns everywhere that an operation can compute: `f64` on the CPU, and `f32` on all [`devices`].
+///
+/// # Panics
+///
+/// Those of [`devices`].
+pub fn places() -> Vec<Place> {
+    let of_f32 = devices().into_iter().map(|device| Place { dtype: DType::F32, device });
+    std::iter::once(Place::on_cpu(DType::F64)).chain(of_f32).collect()
 }
 
 fn skip(why: &str) {
@@ -56,6 +109,16 @@ fn skip(why: &str) {
 }
 
 impl Runner {
+    /// Returns what `work` returns, which is to compute on the device that it is handed: the card, or the CPU with
+    /// every operation of this thread [emulated](emulated::on_a_card).
+    pub fn compute<R>(&self, work: impl FnOnce(&Device) -> R) -> R {
+        match self {
+            Self::Emulator => emulated::on_a_card(|| work(&Device::Cpu)),
+            #[cfg(feature = "cuda")]
+            Self::Card(device) => work(&Device::Cuda(device.clone())),
+        }
+    }
+
     /// Returns what the program leaves in every buffer that is returned, in order; `inputs` are the
     /// program's inputs and updated tensors, in order.
     ///

@@ -8,8 +8,12 @@ use crate::cuda::{
     Buffer, Launch, Program, Source,
 };
 
-const SOURCE: Source =
-    Source { name: "dropout", text: include_str!("dropout.cu"), kernels: &["dropout"] };
+const SOURCE: Source = Source {
+    name: "dropout",
+    text: include_str!("dropout.cu"),
+    architecture: None,
+    kernels: &["dropout"],
+};
 
 /// Elements that share one draw.
 const ELEMENTS: usize = 4;

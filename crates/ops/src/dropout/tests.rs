@@ -1,10 +1,13 @@
 use candle_core::{DType, Device, Tensor};
 
 use super::dropout;
+use crate::cuda::runners::{Place, places};
 use crate::testing::{assert_fast_equals_reference, assert_gradients, random, values};
 
-fn ones(count: usize, dtype: DType) -> Tensor {
-    Tensor::ones(count, dtype, &Device::Cpu).unwrap()
+const F32: Place = Place { dtype: DType::F32, device: Device::Cpu };
+
+fn ones(count: usize, place: &Place) -> Tensor {
+    Tensor::ones(count, place.dtype, &place.device).unwrap()
 }
 
 #[test]
@@ -20,7 +23,7 @@ fn draws_are_those_of_split_mix_64() {
 #[test]
 fn drops_the_share_that_was_asked_for_and_keeps_the_mean() {
     for probability in [0.25, 0.5, 0.75] {
-        let kept = values(&dropout(&ones(1 << 18, DType::F32), probability, 3).unwrap());
+        let kept = values(&dropout(&ones(1 << 18, &F32), probability, 3).unwrap());
         let dropped = kept.iter().filter(|&&x| x == 0.0).count() as f64 / kept.len() as f64;
         // Five standard deviations of a share among 2¹⁸ draws.
         assert!((dropped - probability).abs() < 5.0 * 0.5 / 512.0, "{dropped}");
@@ -31,7 +34,7 @@ fn drops_the_share_that_was_asked_for_and_keeps_the_mean() {
 
 #[test]
 fn neighbours_are_dropped_independently() {
-    let kept = values(&dropout(&ones(1 << 18, DType::F32), 0.5, 11).unwrap());
+    let kept = values(&dropout(&ones(1 << 18, &F32), 0.5, 11).unwrap());
     for distance in 1..9 {
         let both = kept.iter().zip(&kept[distance..]).filter(|(a, b)| **a == 0.0 && **b == 0.0);
         let share = both.count() as f64 / (kept.len() - distance) as f64;
@@ -41,15 +44,17 @@ fn neighbours_are_dropped_independently() {
 
 #[test]
 fn the_mask_is_a_function_of_seed_and_position() {
-    let mask = |count: usize, seed: u64, dtype: DType| {
-        values(&dropout(&ones(count, dtype), 0.5, seed).unwrap())
+    let mask = |count: usize, seed: u64, place: &Place| {
+        values(&dropout(&ones(count, place), 0.5, seed).unwrap())
     };
-    let long = mask(200_000, 5, DType::F32);
-    assert_eq!(long[..1000], mask(1000, 5, DType::F32));
-    assert_eq!(long, mask(200_000, 5, DType::F64));
-    assert_ne!(long, mask(200_000, 6, DType::F32));
+    let long = mask(200_000, 5, &F32);
+    assert_eq!(long[..1000], mask(1000, 5, &F32));
+    for place in places() {
+        assert_eq!(long, mask(200_000, 5, &place), "{place:?}");
+        assert_ne!(long, mask(200_000, 6, &place), "{place:?}");
+    }
     let pool = rayon::ThreadPoolBuilder::new().num_threads(3).build().unwrap();
-    assert_eq!(long, pool.install(|| mask(200_000, 5, DType::F32)));
+    assert_eq!(long, pool.install(|| mask(200_000, 5, &F32)));
 }
 
 #[test]
@@ -62,7 +67,10 @@ fn gradients_are_central_differences() {
 #[test]
 fn nothing_happens_at_probability_zero() {
     let input = random((3, 3), 1);
-    assert_eq!(values(&dropout(&input, 0.0, 1).unwrap()), values(&input));
+    for place in places() {
+        let dropped = dropout(&place.put(&input).unwrap(), 0.0, 1).unwrap();
+        assert_eq!(values(&dropped), values(&input), "{place:?}");
+    }
 }
 
 #[test]

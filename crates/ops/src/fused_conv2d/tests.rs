@@ -1,6 +1,7 @@
-use candle_core::{DType, Tensor};
+use candle_core::{DType, Device, Tensor};
 
 use super::{Backward, Epilogue, fused_conv2d, fused_conv2d_gradients, reference};
+use crate::cuda::runners::{Place, devices};
 use crate::testing::{random, relative_difference, values};
 use crate::{Activation, BatchStatistics, Conv2d, NormOptions, Padding, batch_statistics};
 
@@ -8,8 +9,11 @@ const ZERO: Conv2d = Conv2d { padding: Padding::Zero, dilation: 1 };
 const ROWS: [usize; 3] = [1, 0, 1];
 const OPTIONS: NormOptions = NormOptions { epsilon: 1e-3, slope: 0.2 };
 
-/// Sizes on both sides of every algorithm's borders: image, channels, outputs, channels of the skip.
-const SIZES: [([usize; 3], usize, usize, usize, Conv2d); 9] = [
+/// Image, channels, outputs, channels of the skip.
+type Size = ([usize; 3], usize, usize, usize, Conv2d);
+
+/// Sizes on both sides of every algorithm's borders.
+const SIZES: [Size; 9] = [
     ([3, 9, 7], 1, 5, 3, ZERO),
     ([3, 12, 19], 4, 4, 4, ZERO),
     ([3, 10, 14], 4, 8, 4, ZERO),
@@ -21,7 +25,15 @@ const SIZES: [([usize; 3], usize, usize, usize, Conv2d); 9] = [
     ([3, 28, 28], 64, 64, 64, ZERO),
 ];
 
-/// Tensors of one case, in one type.
+const F64: Place = Place { dtype: DType::F64, device: Device::Cpu };
+
+/// Every size, in `f32` on every device.
+fn sizes_and_places() -> impl Iterator<Item = (&'static Size, Place)> {
+    let places = devices().into_iter().map(|device| Place { dtype: DType::F32, device });
+    places.flat_map(|place| SIZES.iter().map(move |size| (size, place.clone())))
+}
+
+/// Tensors of one case, in one place.
 struct Case {
     input: Tensor,
     kernel: Tensor,
@@ -33,9 +45,9 @@ struct Case {
 }
 
 impl Case {
-    fn new(size: &([usize; 3], usize, usize, usize, Conv2d), dtype: DType) -> Self {
+    fn new(size: &Size, place: &Place) -> Self {
         let &([b, h, w], c, k, s, _) = size;
-        let draw = |shape: &[usize], seed| random(shape, seed).to_dtype(dtype).unwrap();
+        let draw = |shape: &[usize], seed| place.put(&random(shape, seed)).unwrap();
         let input = draw(&[b, h, w, c], 1);
         let norm = |channels, statistics: &BatchStatistics| {
             let table = |seed| draw(&[2, channels], seed);
@@ -72,8 +84,8 @@ impl Case {
 
 #[test]
 fn fused_equals_reference_whatever_the_sizes() {
-    for size in &SIZES {
-        let [fast, exact] = [DType::F32, DType::F64].map(|dtype| Case::new(size, dtype));
+    for (size, place) in sizes_and_places() {
+        let [fast, exact] = [&place, &F64].map(|place| Case::new(size, place));
         for (index, (fused, one_by_one)) in
             fast.epilogues().iter().zip(&exact.epilogues()).enumerate()
         {
@@ -91,7 +103,7 @@ fn fused_equals_reference_whatever_the_sizes() {
                     reference::forward(&exact.input, norm, &exact.kernel, size.4, one_by_one)
                         .unwrap();
                 let difference = relative_difference(&y, &expected);
-                assert!(difference < 1e-5, "{size:?} {index} {reads}: {difference:e}");
+                assert!(difference < 1e-5, "{size:?} {place:?} {index} {reads}: {difference:e}");
                 assert_same_statistics(statistics.as_ref(), expected_statistics.as_ref());
             }
         }
@@ -117,8 +129,8 @@ fn assert_same_statistics(actual: Option<&BatchStatistics>, expected: Option<&Ba
 
 #[test]
 fn every_fused_gradient_equals_reference_whatever_the_sizes() {
-    for size in &SIZES {
-        let [fast, exact] = [DType::F32, DType::F64].map(|dtype| Case::new(size, dtype));
+    for (size, place) in sizes_and_places() {
+        let [fast, exact] = [&place, &F64].map(|place| Case::new(size, place));
         for (of, one_by_one) in fast.backward(size.4).iter().zip(&exact.backward(size.4)) {
             let actual = fused_conv2d_gradients(&fast.gradient, of).unwrap();
             let expected = reference::gradients(&exact.gradient, one_by_one).unwrap();
@@ -129,7 +141,7 @@ fn every_fused_gradient_equals_reference_whatever_the_sizes() {
                 ("kernel", &actual.kernel, &expected.kernel),
             ] {
                 let difference = relative_difference(actual, expected);
-                assert!(difference < 1e-5, "{size:?} {name}: {difference:e}");
+                assert!(difference < 1e-5, "{size:?} {place:?} {name}: {difference:e}");
             }
         }
     }
@@ -138,7 +150,7 @@ fn every_fused_gradient_equals_reference_whatever_the_sizes() {
 #[test]
 fn does_not_depend_on_the_number_of_threads() {
     for size in &SIZES {
-        let case = Case::new(size, DType::F32);
+        let case = Case::new(size, &Place::on_cpu(DType::F32));
         let bits = |threads: usize| {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
             pool.install(|| {
@@ -159,7 +171,7 @@ fn does_not_depend_on_the_number_of_threads() {
 
 #[test]
 fn errors_say_what_does_not_fit() {
-    let case = Case::new(&SIZES[1], DType::F32);
+    let case = Case::new(&SIZES[1], &Place::on_cpu(DType::F32));
     let none = Epilogue::default();
     let wide = random((3, 12, 19, 5), 1).to_dtype(DType::F32).unwrap();
     let message = fused_conv2d(&wide, None, &case.kernel, ZERO, &none).unwrap_err().to_string();

@@ -10,6 +10,7 @@ use crate::cuda::{
 pub(super) const SOURCE: Source = Source {
     name: "losses",
     text: include_str!("losses.cu"),
+    architecture: None,
     kernels: &[
         "segmentation_totals",
         "sum_of_blocks",

@@ -11,6 +11,7 @@ use crate::cuda::{
 const SOURCE: Source = Source {
     name: "max_pool2",
     text: include_str!("max_pool2.cu"),
+    architecture: None,
     kernels: &["max_pool2", "max_pool2_gradient"],
 };
 

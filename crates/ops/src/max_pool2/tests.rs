@@ -1,6 +1,7 @@
-use candle_core::{DType, Device, Tensor, Var};
+use candle_core::{DType, Tensor, Var};
 
 use super::{max_pool2, max_pool2_gradient};
+use crate::cuda::runners::{devices, places};
 use crate::testing::{
     assert_fast_equals_reference, assert_gradients, assert_gradients_without_graph, random, values,
 };
@@ -24,10 +25,12 @@ fn reference(input: &Tensor) -> Vec<f64> {
 #[test]
 fn is_the_maximum_of_every_window() {
     for shape in [(2, 4, 6, 3), (1, 5, 7, 4), (2, 8, 8, 16), (1, 1, 4, 2)] {
-        let input = random(shape, 1);
-        let output = max_pool2(&input).unwrap();
-        assert_eq!(output.dims(), [shape.0, shape.1 / 2, shape.2 / 2, shape.3]);
-        assert_eq!(values(&output), reference(&input));
+        for place in places() {
+            let input = random(shape, 1);
+            let output = max_pool2(&place.put(&input).unwrap()).unwrap();
+            assert_eq!(output.dims(), [shape.0, shape.1 / 2, shape.2 / 2, shape.3]);
+            assert_eq!(values(&output), reference(&input), "{place:?}");
+        }
     }
 }
 
@@ -41,16 +44,20 @@ fn gradients_are_central_differences() {
 
 #[test]
 fn of_equal_values_the_first_takes_the_whole_gradient() {
-    let image = Var::zeros((1, 2, 2, 1), DType::F32, &Device::Cpu).unwrap();
-    let gradients = max_pool2(&image).unwrap().sum_all().unwrap().backward().unwrap();
-    assert_eq!(values(gradients.get(&image).unwrap()), [1.0, 0.0, 0.0, 0.0]);
+    for device in devices() {
+        let image = Var::zeros((1, 2, 2, 1), DType::F32, &device).unwrap();
+        let gradients = max_pool2(&image).unwrap().sum_all().unwrap().backward().unwrap();
+        assert_eq!(values(gradients.get(&image).unwrap()), [1.0, 0.0, 0.0, 0.0], "{device:?}");
+    }
 }
 
 #[test]
 fn a_nan_is_not_hidden() {
-    let image = Tensor::new(&[1f32, f32::NAN, 3.0, 4.0], &Device::Cpu).unwrap();
-    let output = max_pool2(&image.reshape((1, 2, 2, 1)).unwrap()).unwrap();
-    assert!(values(&output)[0].is_nan());
+    for device in devices() {
+        let image = Tensor::new(&[1f32, f32::NAN, 3.0, 4.0], &device).unwrap();
+        let output = max_pool2(&image.reshape((1, 2, 2, 1)).unwrap()).unwrap();
+        assert!(values(&output)[0].is_nan(), "{device:?}");
+    }
 }
 
 #[test]

@@ -14,6 +14,7 @@ mod tests;
 const SOURCE: Source = Source {
     name: "norm",
     text: include_str!("norm.cu"),
+    architecture: None,
     kernels: &[
         "batch_norm_segments",
         "batch_norm_statistics",

@@ -1,8 +1,11 @@
-use candle_core::{DType, Tensor};
+//! The norm on the CPU; a card's statistics and [`Activation`] are tested in `launches/tests.rs` and `cuda/card/tests.rs`.
+
+use candle_core::{DType, Device, Tensor};
 
 use super::{Activation, NormOptions, batch_norm_leaky_relu};
+use crate::cuda::runners::{Place, places};
 use crate::testing::{
-    Block, assert_fast_equals_reference, assert_gradients, assert_gradients_without_graph, random,
+    Block, assert_equals_reference_on, assert_gradients, assert_gradients_without_graph_at, random,
     relative_difference, run, tolerance, values,
 };
 
@@ -14,7 +17,7 @@ fn equals_pytorch_with_its_gradients() {
         let block = Block::load(name);
         let inputs = [block.channels_last("input"), block.get("gamma"), block.get("beta")];
         for dtype in [DType::F64, DType::F32] {
-            let (output, gradients) = block.run(&inputs, dtype, &|t| {
+            let (output, gradients) = block.run(&inputs, &Place::on_cpu(dtype), &|t| {
                 Ok(batch_norm_leaky_relu(&t[0], &t[1], &t[2], &rows, OPTIONS)?.0)
             });
             for (actual, expected) in [
@@ -59,16 +62,16 @@ fn statistics_are_the_mean_and_the_unbiased_variance_of_each_row() {
 fn inference_equals_pytorch() {
     for (name, rows) in [("norm", [0, 0, 1, 1]), ("norm_shared", [0; 4])] {
         let block = Block::load(name);
-        for dtype in [DType::F64, DType::F32] {
-            let get = |name: &str| block.get(name).to_dtype(dtype).unwrap();
+        for place in places() {
+            let get = |name: &str| place.put(&block.get(name)).unwrap();
             let tables = ["gamma", "beta"].map(get);
             let running = ["running_mean", "running_var"].map(get);
             let norm =
                 Activation::of_running(tables.each_ref(), running.each_ref(), &rows, OPTIONS);
-            let input = block.channels_last("input").to_dtype(dtype).unwrap();
+            let input = place.put(&block.channels_last("input")).unwrap();
             let output = norm.unwrap().apply(&input).unwrap();
             let difference = relative_difference(&output, &block.channels_last("eval.output"));
-            assert!(difference < tolerance(dtype), "{name} {dtype:?}: {difference:e}");
+            assert!(difference < tolerance(place.dtype), "{name} {place:?}: {difference:e}");
         }
     }
 }
@@ -87,7 +90,7 @@ fn fast_equals_reference_whatever_the_sizes() {
         let (batch, .., channels) = shape;
         let rows: Vec<usize> = (0..batch).map(|b| [1, 0, 1, 3][b]).collect();
         let inputs = [random(shape, 1), random((4, channels), 2), random((4, channels), 3)];
-        assert_fast_equals_reference(&inputs, &|t| {
+        assert_equals_reference_on(&[Device::Cpu], &inputs, &|t| {
             Ok(batch_norm_leaky_relu(&t[0], &t[1], &t[2], &rows, OPTIONS)?.0)
         });
     }
@@ -159,7 +162,8 @@ fn gradients_without_a_graph_are_the_same() {
     let inputs = [random((3, 4, 5, 2), 1), random((2, 2), 2), random((2, 2), 3)];
     let forward = |t: &[Tensor]| batch_norm_leaky_relu(&t[0], &t[1], &t[2], &rows, OPTIONS);
     let norm = |t: &[Tensor]| Activation::of_batch(&t[1], &t[2], &rows, &forward(t)?.1, OPTIONS);
-    assert_gradients_without_graph(&inputs, &|t| Ok(forward(t)?.0), &|t, gradient| {
+    let places = [DType::F64, DType::F32].map(Place::on_cpu);
+    assert_gradients_without_graph_at(&places, &inputs, &|t| Ok(forward(t)?.0), &|t, gradient| {
         Ok(norm(t)?.gradients(&t[0], gradient)?.into())
     });
 

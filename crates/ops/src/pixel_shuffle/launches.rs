@@ -11,6 +11,7 @@ use crate::cuda::{
 const SOURCE: Source = Source {
     name: "pixel_shuffle",
     text: include_str!("pixel_shuffle.cu"),
+    architecture: None,
     kernels: &["pixel_shuffle", "pixel_unshuffle"],
 };
 

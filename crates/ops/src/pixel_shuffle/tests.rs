@@ -2,6 +2,7 @@ use candle_core::DType;
 
 use super::{pixel_shuffle, pixel_unshuffle};
 use crate::conv2d::{Conv2d, Padding, conv2d};
+use crate::cuda::runners::{Place, places};
 use crate::norm::{NormOptions, batch_norm_leaky_relu};
 use crate::testing::{
     Block, assert_fast_equals_reference, assert_gradients, assert_gradients_without_graph, random,
@@ -12,15 +13,17 @@ use crate::testing::{
 fn puts_every_channel_where_the_equation_says() {
     let (factor, channels) = (3, 2);
     let input = random((2, 2, 4, factor * factor * channels), 1);
-    let output = pixel_shuffle(&input, factor).unwrap();
-    assert_eq!(output.dims(), [2, 6, 12, channels]);
-    let (coarse, fine) = (values(&input), values(&output));
-    for (place, value) in fine.into_iter().enumerate() {
-        let (c, x) = (place % channels, place / channels % 12);
-        let (y, b) = (place / channels / 12 % 6, place / channels / 12 / 6);
-        let channel = factor * factor * c + factor * (y % factor) + x % factor;
-        let pixel = (b * 2 + y / factor) * 4 + x / factor;
-        assert_eq!(value.to_bits(), coarse[pixel * 18 + channel].to_bits());
+    for place in places() {
+        let output = pixel_shuffle(&place.put(&input).unwrap(), factor).unwrap();
+        assert_eq!(output.dims(), [2, 6, 12, channels]);
+        let (coarse, fine) = (values(&input), values(&output));
+        for (at, value) in fine.into_iter().enumerate() {
+            let (c, x) = (at % channels, at / channels % 12);
+            let (y, b) = (at / channels / 12 % 6, at / channels / 12 / 6);
+            let channel = factor * factor * c + factor * (y % factor) + x % factor;
+            let pixel = (b * 2 + y / factor) * 4 + x / factor;
+            assert_eq!(value.to_bits(), coarse[pixel * 18 + channel].to_bits(), "{place:?}");
+        }
     }
 }
 
@@ -48,7 +51,7 @@ fn deconvolution_of_the_network_equals_pytorch() {
     ];
     let options = Conv2d { padding: Padding::Symmetric, dilation: 1 };
     for dtype in [DType::F64, DType::F32] {
-        let (output, gradients) = block.run(&inputs, dtype, &|t| {
+        let (output, gradients) = block.run(&inputs, &Place::on_cpu(dtype), &|t| {
             let deep = conv2d(&t[0], &t[1], options)?;
             let norm = NormOptions::default();
             let (deep, _) = batch_norm_leaky_relu(&deep, &t[2], &t[3], &[0, 0, 1, 1], norm)?;

@@ -8,12 +8,15 @@
 //! channels, `R`, `S` rows and columns of the kernel, `t` stride, `p` padding.
 
 mod cpu;
+mod cuda;
+mod launches;
 mod reference;
 #[cfg(test)]
 mod tests;
 
 use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor, bail};
 
+use crate::conv2d::Pass;
 use crate::storage::binary;
 
 /// Returns the transposed convolution of `input` with `kernel`, Eq. (1) of the module, without bias.
@@ -168,13 +171,30 @@ impl CustomOp2 for Forward {
         kernel_layout: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
         let dims = Dims::new(input_layout.dims(), kernel_layout.dims(), self.0)?;
+        let views = [(input, input_layout), (kernel, kernel_layout)];
+        if let Some(emulated) = cuda::if_emulated(self.name(), Pass::Forward, &dims, views)? {
+            return Ok(emulated);
+        }
         let output = binary(
             self.name(),
-            ((input, input_layout), (kernel, kernel_layout)),
+            views.into(),
             |x, w| cpu::forward(x, w, &dims),
             |x, w| reference::forward(x, w, &dims),
         )?;
         Ok((output, dims.output_shape()))
+    }
+
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(
+        &self,
+        input: &candle_core::CudaStorage,
+        input_layout: &Layout,
+        kernel: &candle_core::CudaStorage,
+        kernel_layout: &Layout,
+    ) -> Result<(candle_core::CudaStorage, Shape)> {
+        let dims = Dims::new(input_layout.dims(), kernel_layout.dims(), self.0)?;
+        let views = [(input, input_layout), (kernel, kernel_layout)];
+        cuda::run(self.name(), Pass::Forward, &dims, views)
     }
 
     fn bwd(
@@ -213,13 +233,30 @@ impl CustomOp2 for BackwardInput {
         kernel: &CpuStorage,
         kernel_layout: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
+        let views = [(gradient, gradient_layout), (kernel, kernel_layout)];
+        if let Some(emulated) = cuda::if_emulated(self.name(), Pass::BackwardInput, &self.0, views)?
+        {
+            return Ok(emulated);
+        }
         let output = binary(
             self.name(),
-            ((gradient, gradient_layout), (kernel, kernel_layout)),
+            views.into(),
             |g, w| cpu::backward_input(g, w, &self.0),
             |g, w| reference::backward_input(g, w, &self.0),
         )?;
         Ok((output, self.0.input_shape()))
+    }
+
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(
+        &self,
+        gradient: &candle_core::CudaStorage,
+        gradient_layout: &Layout,
+        kernel: &candle_core::CudaStorage,
+        kernel_layout: &Layout,
+    ) -> Result<(candle_core::CudaStorage, Shape)> {
+        let views = [(gradient, gradient_layout), (kernel, kernel_layout)];
+        cuda::run(self.name(), Pass::BackwardInput, &self.0, views)
     }
 }
 
@@ -238,12 +275,30 @@ impl CustomOp2 for BackwardKernel {
         input: &CpuStorage,
         input_layout: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
+        let views = [(gradient, gradient_layout), (input, input_layout)];
+        if let Some(emulated) =
+            cuda::if_emulated(self.name(), Pass::BackwardKernel, &self.0, views)?
+        {
+            return Ok(emulated);
+        }
         let output = binary(
             self.name(),
-            ((gradient, gradient_layout), (input, input_layout)),
+            views.into(),
             |g, x| cpu::backward_kernel(g, x, &self.0),
             |g, x| reference::backward_kernel(g, x, &self.0),
         )?;
         Ok((output, self.0.kernel_shape()))
+    }
+
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(
+        &self,
+        gradient: &candle_core::CudaStorage,
+        gradient_layout: &Layout,
+        input: &candle_core::CudaStorage,
+        input_layout: &Layout,
+    ) -> Result<(candle_core::CudaStorage, Shape)> {
+        let views = [(gradient, gradient_layout), (input, input_layout)];
+        cuda::run(self.name(), Pass::BackwardKernel, &self.0, views)
     }
 }

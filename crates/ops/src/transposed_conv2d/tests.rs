@@ -1,6 +1,7 @@
 use candle_core::DType;
 
 use super::{transposed_conv2d, transposed_conv2d_gradients};
+use crate::cuda::runners::Place;
 use crate::norm::{NormOptions, batch_norm_leaky_relu};
 use crate::testing::{
     Block, assert_fast_equals_reference, assert_gradients, assert_gradients_without_graph, random,
@@ -18,7 +19,7 @@ fn equals_pytorch_with_its_gradients() {
         block.get("norm.beta"),
     ];
     for dtype in [DType::F64, DType::F32] {
-        let (output, gradients) = block.run(&inputs, dtype, &|t| {
+        let (output, gradients) = block.run(&inputs, &Place::on_cpu(dtype), &|t| {
             let wide = transposed_conv2d(&t[0], &t[1], 8, 4)?;
             Ok(batch_norm_leaky_relu(&wide, &t[2], &t[3], &[0, 0, 1, 1], NormOptions::default())?.0)
         });

@@ -1,4 +1,4 @@
-use duomo_ops::cuda::{emulated, emulator};
+use duomo_ops::cuda::runners::{devices, runners};
 
 use super::testing::{batches, experiment};
 use super::*;
@@ -7,16 +7,21 @@ use super::*;
 fn one_batch_of_two_slices_per_modality_is_learnt_by_heart() {
     let experiment = experiment("csa", &[]);
     let batches = batches(&experiment);
-    let network = TrainedNetwork::of_experiment(&experiment, &Device::Cpu).unwrap().remove(0);
+    for device in devices() {
+        assert_learns(&experiment, &batches, &device);
+    }
+}
+
+fn assert_learns(experiment: &Experiment, batches: &[DrawnBatch], device: &Device) {
+    let network = TrainedNetwork::of_experiment(experiment, device).unwrap().remove(0);
 
     for step in 1..=160 {
-        network.step(&batches, &experiment, step).unwrap();
+        network.step(batches, experiment, step).unwrap();
     }
 
-    let images: Vec<Tensor> =
-        batches.iter().map(|batch| images(batch, &Device::Cpu).unwrap()).collect();
+    let images: Vec<Tensor> = batches.iter().map(|batch| images(batch, device).unwrap()).collect();
     let output = network.fcn.forward_train(&images, &[], 0).unwrap();
-    for (logits, batch) in output.logits.iter().zip(&batches) {
+    for (logits, batch) in output.logits.iter().zip(batches) {
         let predicted = logits.argmax(3).unwrap().flatten_all().unwrap().to_vec1::<u32>().unwrap();
         let predicted: Vec<u16> =
             predicted.into_iter().map(|class| u16::try_from(class).unwrap()).collect();
@@ -24,7 +29,7 @@ fn one_batch_of_two_slices_per_modality_is_learnt_by_heart() {
         let counts = duomo_metrics::count_confusion(&predicted, &reference, &[1, 2, 3]).unwrap();
         let dice: Vec<f64> = counts.iter().filter_map(duomo_metrics::Confusion::dice).collect();
         let mean = dice.iter().sum::<f64>() / dice.len() as f64;
-        assert!(mean > 0.98, "mean Dice {mean}, per class {dice:?}");
+        assert!(mean > 0.98, "{device:?}: mean Dice {mean}, per class {dice:?}");
     }
 }
 
@@ -33,43 +38,44 @@ fn a_loss_that_is_not_finite_names_step_and_slices_and_leaves_the_weights() {
     let experiment = experiment("csa", &[]);
     let mut batches = batches(&experiment);
     batches[1].batch.images[0] = f32::NAN;
-    let network = TrainedNetwork::of_experiment(&experiment, &Device::Cpu).unwrap().remove(0);
-    let before = network.fcn.parameters().trainable()["stem"].to_vec1_flat();
+    for device in devices() {
+        let network = TrainedNetwork::of_experiment(&experiment, &device).unwrap().remove(0);
+        let before = network.fcn.parameters().trainable()["stem"].to_vec1_flat();
 
-    let error = network.step(&batches, &experiment, 7).unwrap_err().to_string();
+        let error = network.step(&batches, &experiment, 7).unwrap_err().to_string();
 
-    assert!(error.contains("step 7") && error.contains("patient/slice"), "{error}");
-    assert_eq!(network.fcn.parameters().trainable()["stem"].to_vec1_flat(), before);
+        assert!(error.contains("step 7") && error.contains("patient/slice"), "{error}");
+        assert_eq!(network.fcn.parameters().trainable()["stem"].to_vec1_flat(), before);
+    }
 }
 
 #[test]
-fn a_step_on_an_emulated_card_is_that_of_the_cpu() {
-    if emulator::compiler().is_none() {
-        return;
-    }
+fn a_step_on_a_card_is_that_of_the_cpu() {
     let small = ["schedule.network.width=1", "schedule.preparation.crop=24"];
     let experiment = experiment("csa", &small);
     let batches = batches(&experiment);
-    let two_steps = || {
-        let network = TrainedNetwork::of_experiment(&experiment, &Device::Cpu).unwrap().remove(0);
+    let two_steps = |device: &Device| {
+        let network = TrainedNetwork::of_experiment(&experiment, device).unwrap().remove(0);
         let terms = [1, 2].map(|step| network.step(&batches, &experiment, step).unwrap());
         let weights = network.fcn.parameters().trainable().values();
         (terms, weights.flat_map(Flat::to_vec1_flat).collect::<Vec<_>>())
     };
 
-    let (actual, moved) = emulated::on_a_card(two_steps);
-
-    let (expected, moved_by_cpu) = two_steps();
+    let (expected, moved_by_cpu) = two_steps(&Device::Cpu);
     let numbers = |terms: &LossTerms| {
         let all = terms.dice.iter().chain(&terms.cross_entropy).chain(terms.transfer.values());
         [terms.total].into_iter().chain(all.copied()).collect::<Vec<f64>>()
     };
-    for (actual, expected) in actual.iter().zip(&expected) {
-        for (actual, expected) in numbers(actual).iter().zip(numbers(expected)) {
-            assert!((actual - expected).abs() < 1e-4 * expected.abs(), "{actual} {expected}");
+    for runner in runners() {
+        let (actual, moved) = runner.compute(two_steps);
+
+        for (actual, expected) in actual.iter().zip(&expected) {
+            for (actual, expected) in numbers(actual).iter().zip(numbers(expected)) {
+                assert!((actual - expected).abs() < 1e-4 * expected.abs(), "{actual} {expected}");
+            }
         }
+        assert!(moved != moved_by_cpu, "the CPU has computed both");
     }
-    assert!(moved != moved_by_cpu, "the CPU has computed both");
 }
 
 trait Flat {

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use candle_core::{DType, Result, Tensor, Var};
+use duomo_ops::cuda::runners::{Place, places};
 
-use crate::fixture::{Fixture, PRECISIONS, relative_error};
+use crate::fixture::{Fixture, relative_error, tolerance};
 use crate::network::blocks::{Dropout, HeadBlock, Norm, Residual, Unit};
 use crate::network::pass::Pass;
 use crate::network::tape::Traced;
@@ -17,7 +18,7 @@ const NO_DROPOUT: fn() -> Dropout = || Dropout::new(0.0, 0);
 
 #[test]
 fn a_norm_takes_the_statistics_of_each_modality() -> Result<()> {
-    each_precision("norm", &ROWS, |parameters| {
+    in_every_place("norm", &ROWS, |parameters| {
         let norm = Norm::new(parameters, "norm");
         Box::new(move |x, pass| norm.forward(x, pass))
     })
@@ -25,7 +26,7 @@ fn a_norm_takes_the_statistics_of_each_modality() -> Result<()> {
 
 #[test]
 fn a_shared_norm_takes_the_statistics_of_all_slices() -> Result<()> {
-    each_precision("norm_shared", &[0; 4], |parameters| {
+    in_every_place("norm_shared", &[0; 4], |parameters| {
         let norm = Norm::new(parameters, "norm_shared");
         Box::new(move |x, pass| norm.forward(x, pass))
     })
@@ -33,7 +34,7 @@ fn a_shared_norm_takes_the_statistics_of_all_slices() -> Result<()> {
 
 #[test]
 fn a_unit_is_as_published() -> Result<()> {
-    each_precision("unit", &ROWS, |parameters| {
+    in_every_place("unit", &ROWS, |parameters| {
         let unit = Unit::new(parameters, "unit", 1, NO_DROPOUT());
         Box::new(move |x, pass| unit.forward(x, pass))
     })
@@ -42,7 +43,7 @@ fn a_unit_is_as_published() -> Result<()> {
 #[test]
 fn residual_blocks_are_as_published() -> Result<()> {
     for (name, dilation) in [("residual", 1), ("residual_wider", 1), ("residual_dilated", 2)] {
-        each_precision(name, &ROWS, |parameters| {
+        in_every_place(name, &ROWS, |parameters| {
             let unit =
                 |part| Unit::new(parameters, &format!("{name}.{part}"), dilation, NO_DROPOUT());
             let residual = Residual { unit1: unit("unit1"), unit2: unit("unit2") };
@@ -57,7 +58,7 @@ fn both_heads_are_as_published() -> Result<()> {
     let heads =
         [("deconvolution", Head::PixelShuffle), ("deconvolution_transposed", Head::Transposed)];
     for (name, head) in heads {
-        each_precision(name, &ROWS, |parameters| {
+        in_every_place(name, &ROWS, |parameters| {
             let block = HeadBlock::new(parameters, name, head);
             Box::new(move |x, pass| block.forward(x, pass))
         })?;
@@ -70,7 +71,7 @@ fn both_heads_are_as_published() -> Result<()> {
 fn running_statistics_move_a_tenth_of_the_way() -> Result<()> {
     let fixture = Fixture::open("blocks")?;
     for (name, rows) in [("norm", ROWS), ("norm_shared", [0; 4])] {
-        let parameters = parameters(&fixture, name, DType::F64)?;
+        let parameters = parameters(&fixture, name, &Place::on_cpu(DType::F64))?;
         let input = fixture.get(&format!("{name}.input")).to_dtype(DType::F64)?;
         let pass = Pass::training(rows.to_vec(), 0);
 
@@ -99,16 +100,17 @@ fn running_statistics_move_a_tenth_of_the_way() -> Result<()> {
 
 type Block = Box<dyn Fn(&Traced, &Pass) -> std::result::Result<Traced, Error>>;
 
-/// Compares outputs and gradients of one block in both precisions.
+/// Compares outputs and gradients of one block in every place.
 ///
 /// The file's `after` tensors are not read: they repeat the running statistics before the step.
-fn each_precision(name: &str, rows: &[usize], build: impl Fn(&Parameters) -> Block) -> Result<()> {
+fn in_every_place(name: &str, rows: &[usize], build: impl Fn(&Parameters) -> Block) -> Result<()> {
     let fixture = Fixture::open("blocks")?;
-    for (dtype, tolerance) in PRECISIONS {
-        let parameters = parameters(&fixture, name, dtype)?;
+    for place in places() {
+        let tolerance = tolerance(&place);
+        let parameters = parameters(&fixture, name, &place)?;
         let block = build(&parameters);
-        let input = fixture.get(&format!("{name}.input")).to_dtype(dtype)?;
-        let probe = fixture.get(&format!("{name}.probe")).to_dtype(dtype)?;
+        let input = place.put(fixture.get(&format!("{name}.input")))?;
+        let probe = place.put(fixture.get(&format!("{name}.probe")))?;
         let run = |pass: &Pass| block(&pass.leaf("input", input.clone()), pass).unwrap();
         let pass = Pass::training(rows.to_vec(), 0);
 
@@ -129,11 +131,11 @@ fn each_precision(name: &str, rows: &[usize], build: impl Fn(&Parameters) -> Blo
 }
 
 /// The stored parameters of a block, under their names in the file.
-fn parameters(fixture: &Fixture, block: &str, dtype: DType) -> Result<Parameters> {
+fn parameters(fixture: &Fixture, block: &str, place: &Place) -> Result<Parameters> {
     let (mut trainable, mut statistics) = (BTreeMap::new(), BTreeMap::new());
     for name in fixture.tensors.keys().filter(|name| name.starts_with(&format!("{block}."))) {
         let part = &name[block.len() + 1..];
-        let var = || Var::from_tensor(&fixture.get(name).to_dtype(dtype)?);
+        let var = || Var::from_tensor(&place.put(fixture.get(name))?);
         if part.contains("grad") || part.contains("after") || part.contains("output") {
             continue;
         }

@@ -4,12 +4,13 @@ use candle_core::{DType, Device, Result, Tensor, Var};
 
 use crate::cuda::runners::card;
 use crate::cuda::testing::{assert_close, floats};
-use crate::cuda::{Download, upload};
+use crate::cuda::{Download, Precision, upload, with_precision};
 use crate::testing::{random, relative_difference, run};
 use crate::{
     Activation, AdamOptions, AdamVariable, Conv2d, NormOptions, Padding, adam_update_all, add_skip,
     batch_norm_leaky_relu, batch_statistics, conv2d, conv2d_input_gradient, conv2d_kernel_gradient,
     dropout, losses, max_pool2, max_pool2_gradient, pixel_shuffle, pixel_unshuffle,
+    transposed_conv2d, transposed_conv2d_gradients,
 };
 
 /// The same `f32` numbers on the CPU and on the card.
@@ -115,45 +116,61 @@ fn given_statistics_are_used_as_on_the_cpu() -> Result<()> {
     Ok(())
 }
 
-/// Largest differences of a convolution from the CPU's: f32, and with cuDNN TF32 and bf16, too.
-fn precisions() -> Vec<f64> {
-    vec![2e-5, 5e-3, 3e-2][..if cfg!(feature = "cudnn") { 3 } else { 1 }].to_vec()
-}
-
 #[test]
 fn convolutions_and_their_gradients_are_those_of_the_cpu() -> Result<()> {
-    use crate::cuda::{Precision, set_precision};
-
     let Some(device) = card() else { return Ok(()) };
-    let all = [Precision::F32, Precision::Tf32, Precision::Bf16];
-    for (precision, bound) in all.into_iter().zip(precisions()) {
-        set_precision(precision);
-        for (padding, dilation, side) in
-            [(Padding::Zero, 1, 3), (Padding::Zero, 2, 3), (Padding::Symmetric, 1, 5)]
-        {
-            let options = Conv2d { padding, dilation };
-            let [x, x_there] = twins(&[2, 14, 12, 32], 1, &device)?;
-            let [w, w_there] = twins(&[64, side, side, 32], 2, &device)?;
-            let [g, g_there] = twins(&[2, 14, 12, 64], 3, &device)?;
-            let sides = (side, side);
-            for (actual, expected) in [
-                (conv2d(&x_there, &w_there, options)?, conv2d(&x, &w, options)?),
-                (
-                    conv2d_input_gradient(&g_there, &w_there, options)?,
-                    conv2d_input_gradient(&g, &w, options)?,
-                ),
-                (
-                    conv2d_kernel_gradient(&g_there, &x_there, sides, options)?,
-                    conv2d_kernel_gradient(&g, &x, sides, options)?,
-                ),
-            ] {
-                let off = difference(&actual, &expected)?;
-                assert!(off < bound, "{precision:?} {options:?} {:?}: {off:e}", expected.dims());
+    let bounds = [(Precision::F32, 2e-5), (Precision::Tf32, 5e-3), (Precision::Bf16, 3e-2)];
+    for &(precision, bound) in &bounds[..if cfg!(feature = "cudnn") { 3 } else { 1 }] {
+        with_precision(precision, || {
+            for (actual, expected) in convolutions(&device)?.iter().chain(&transposed(&device)?) {
+                let off = difference(actual, expected)?;
+                assert!(off < bound, "{precision:?} {:?}: {off:e}", expected.dims());
             }
-        }
+            Ok::<_, candle_core::Error>(())
+        })?;
     }
-    set_precision(Precision::F32);
     Ok(())
+}
+
+/// Results and gradients on the card beside those on the CPU.
+fn convolutions(device: &Device) -> Result<Vec<(Tensor, Tensor)>> {
+    let mut pairs = Vec::new();
+    for (padding, dilation, side) in
+        [(Padding::Zero, 1, 3), (Padding::Zero, 2, 3), (Padding::Symmetric, 1, 5)]
+    {
+        let options = Conv2d { padding, dilation };
+        let [x, x_there] = twins(&[2, 14, 12, 32], 1, device)?;
+        let [w, w_there] = twins(&[64, side, side, 32], 2, device)?;
+        let [g, g_there] = twins(&[2, 14, 12, 64], 3, device)?;
+        let sides = (side, side);
+        pairs.extend([
+            (conv2d(&x_there, &w_there, options)?, conv2d(&x, &w, options)?),
+            (
+                conv2d_input_gradient(&g_there, &w_there, options)?,
+                conv2d_input_gradient(&g, &w, options)?,
+            ),
+            (
+                conv2d_kernel_gradient(&g_there, &x_there, sides, options)?,
+                conv2d_kernel_gradient(&g, &x, sides, options)?,
+            ),
+        ]);
+    }
+    Ok(pairs)
+}
+
+fn transposed(device: &Device) -> Result<Vec<(Tensor, Tensor)>> {
+    let mut pairs = Vec::new();
+    for (stride, padding, side) in [(8, 4, 16), (2, 0, 3)] {
+        let [x, x_there] = twins(&[2, 7, 6, 32], 4, device)?;
+        let [w, w_there] = twins(&[32, side, side, 40], 5, device)?;
+        let wide = transposed_conv2d(&x, &w, stride, padding)?;
+        let [g, g_there] = twins(wide.dims(), 6, device)?;
+        pairs.push((transposed_conv2d(&x_there, &w_there, stride, padding)?, wide));
+        let here = transposed_conv2d_gradients(&x, &w, &g, stride, padding)?;
+        let there = transposed_conv2d_gradients(&x_there, &w_there, &g_there, stride, padding)?;
+        pairs.extend(there.into_iter().zip(here));
+    }
+    Ok(pairs)
 }
 
 #[test]
