@@ -81,8 +81,8 @@ impl Channel {
             if relative_error(&found[name], exact)? <= tolerance {
                 continue;
             }
-            let differences = (found[name].to_dtype(DType::F64)? - exact)?.abs()?;
-            let differences = differences.flatten_all()?;
+            let found = found[name].to_device(exact.device())?.to_dtype(DType::F64)?;
+            let differences = (found - exact)?.abs()?.flatten_all()?;
             let entry = differences.argmax(0)?.to_scalar::<u32>()? as usize;
             let channel = Self { beta: name.clone(), entry };
             if last.as_ref().is_none_or(|last| last.place() < channel.place()) {
