@@ -42,6 +42,8 @@ pub(super) struct Scratch {
     pub(super) lowest: Vec<[f64; LANES]>,
     /// Positions of the best places of [`Profile::lowest`].
     pub(super) spans: Vec<Range<usize>>,
+    /// `C` of the queries of one row, or of some.
+    pub(super) found: Vec<f64>,
 }
 
 /// Values at some places of a line, in one block of columns.

@@ -37,7 +37,7 @@ impl Case {
         let border = |bits: &[u64]| Border::of(&planes, bits, 0, Mode::Volume);
         let (prediction, reference) = (border(&planes.prediction), border(&planes.reference));
         let directed = |from: &Border, to: &Border| {
-            let squared = Field::new(to, &self.spacing_mm).nearest(&from.bits);
+            let squared = Field::new(to, &self.spacing_mm).nearest(from);
             squared.into_iter().map(f64::sqrt).collect()
         };
         SurfaceDistances {
@@ -280,7 +280,10 @@ proptest! {
     fn all_statistics_at_once_have_the_bits_of_one_at_a_time(
         case in prop_oneof![cases(), dense_cases()],
     ) {
-        if let Some(distances) = case.fast(case.spacing_mm, Mode::Volume) {
+        let planes = Planes::pack(&case.prediction, &case.reference, case.shape, &[1]);
+        let spacings = [case.spacing_mm, [1.0; 3]];
+        if let Some(pair) = Pair::new(&planes, 0, Mode::Volume, &spacings) {
+            let distances = pair.distances(&case.spacing_mm);
             let expected = Statistics {
                 hausdorff_mm: distances.hausdorff_mm(),
                 hausdorff95_mm: distances.hausdorff95_mm(),
@@ -289,7 +292,10 @@ proptest! {
                 masd_mm: distances.masd_mm(),
                 nsd: vec![distances.nsd(1.0), distances.nsd(2.5)],
             };
-            prop_assert_eq!(Statistics::of(&distances, &[1.0, 2.5]), expected);
+            let (found, hausdorff_voxels) =
+                pair.statistics(&case.spacing_mm, &[1.0, 2.5], &[1.0; 3]);
+            prop_assert_eq!(found, expected);
+            prop_assert_eq!(hausdorff_voxels, pair.distances(&[1.0; 3]).hausdorff_mm());
         }
     }
 

@@ -117,12 +117,12 @@ fn voxels_to_search(planes: &Planes, label: usize, mode: Mode, extent: &Extent) 
             .flat_map(|slice| extent.rows.clone().map(move |row| (slice, row)))
             .flat_map(|(slice, row)| rows.at(slice, row).to_vec())
             .collect();
-        (Border { shape: extent.shape(), bits: mask }, Border::of(planes, bits, label, mode))
+        (Border::new(extent.shape(), mask), Border::of(planes, bits, label, mode))
     };
     let (prediction, reference) =
         rayon::join(|| side(&planes.prediction), || side(&planes.reference));
     [(&prediction, &reference), (&reference, &prediction)]
-        .map(|(side, other)| Border { shape: extent.shape(), bits: kept_of(side, other, mode) })
+        .map(|(side, other)| Border::new(extent.shape(), kept_of(side, other, mode)))
 }
 
 /// Returns the voxels that are kept of a mask; sides are given as `(all voxels, surface)`.

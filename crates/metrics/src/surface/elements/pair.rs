@@ -34,7 +34,7 @@ impl ElementPair {
             || Elements::of(planes, &planes.reference, label, mode),
         );
         let shape = shape(extent, mode);
-        let border = |bits: Vec<u64>| Border { shape, bits };
+        let border = |bits: Vec<u64>| Border::new(shape, bits);
         Some(Self {
             pair: Pair::between(border(prediction.bits), border(reference.bits), spacings),
             mode,
