@@ -21,7 +21,7 @@ use super::bits::{for_each_bit, ranks};
 use super::border::Border;
 use super::groups::{Groups, Stretch};
 use super::passes::{BLOCKS, Passes, Queries};
-use super::profile::{LANES, moves_forward, smaller};
+use super::profile::{LANES, Steps, moves_forward, smaller};
 use super::receiver::{Counting, Listing, Receiver};
 use super::row::{Row, first_column, last_column};
 use super::tally::{Question, Tally};
@@ -34,8 +34,8 @@ pub(super) struct Field<'a> {
     pub(super) slices: Vec<usize>,
     /// Rows that hold a voxel, for each of `slices`.
     pub(super) rows: Vec<Vec<usize>>,
-    /// Squared lengths of whole steps along `[D, H]`.
-    pub(super) steps_squared: [Vec<f64>; 2],
+    /// Squared lengths of steps along `[D, H]`.
+    pub(super) steps: [Steps; 2],
     /// Length of a step along `W`.
     pub(super) column_length: f64,
     /// Whether the best place along `[D, H]` is known to move forward.
@@ -67,10 +67,7 @@ impl<'a> Field<'a> {
             target,
             slices,
             rows,
-            steps_squared: [
-                (0..depth).map(|steps| squared(steps, 0)).collect(),
-                (0..height).map(|steps| squared(steps, 1)).collect(),
-            ],
+            steps: [Steps::new(depth, spacing[0]), Steps::new(height, spacing[1])],
             column_length: spacing[2],
             moves_forward: [
                 moves_forward(in_slice + squared(depth, 0), spacing[0]),

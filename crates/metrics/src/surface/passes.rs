@@ -56,7 +56,7 @@ impl<R: Receiver> Passes<'_, R> {
             let profile = Profile {
                 places,
                 squared,
-                steps_squared: &self.field.steps_squared[1],
+                steps: &self.field.steps[1],
                 moves_forward: self.field.moves_forward[1],
             };
             profile.lowest(self.wanted, spans, |position, least| {
@@ -88,7 +88,7 @@ impl<R: Receiver> Passes<'_, R> {
             let profile = Profile {
                 places: slices,
                 squared,
-                steps_squared: &self.field.steps_squared[0],
+                steps: &self.field.steps[0],
                 moves_forward: self.field.moves_forward[0],
             };
             lowest.resize(count.next_multiple_of(SLICES), [0.0; LANES]);

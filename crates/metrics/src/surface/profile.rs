@@ -20,7 +20,10 @@ use std::ops::Range;
 pub(super) const LANES: usize = 8;
 
 /// Places of which only the last one's best place is looked up: it is more work than its least sum.
-const GROUP: usize = 4;
+const GROUP: usize = 8;
+
+/// Places whose least sums are taken together.
+const TOGETHER: usize = 4;
 
 /// Returns whether the best place is certain to move forward, whatever is rounded, if no sum
 /// exceeds `largest`.
@@ -46,6 +49,29 @@ pub(super) struct Scratch {
     pub(super) found: Vec<f64>,
 }
 
+/// Squared lengths of whole steps along a line, backward and forward.
+#[derive(Debug)]
+pub(super) struct Steps {
+    places: usize,
+    /// Of `1 − places` to `places − 1` steps.
+    squared: Vec<f64>,
+}
+
+impl Steps {
+    /// Squares the steps between `places` places of a line.
+    pub(super) fn new(places: usize, length: f64) -> Self {
+        let squared = |steps: usize| (steps as f64 * length).powi(2);
+        let backward = (1..places).rev().map(squared);
+        Self { places, squared: backward.chain((0..places).map(squared)).collect() }
+    }
+
+    /// Returns the squared lengths from a place to all of them.
+    #[inline(always)]
+    fn from(&self, place: usize) -> &[f64] {
+        &self.squared[self.places - 1 - place..][..self.places]
+    }
+}
+
 /// Values at some places of a line, in one block of columns.
 #[derive(Debug)]
 pub(super) struct Profile<'a> {
@@ -53,8 +79,7 @@ pub(super) struct Profile<'a> {
     pub(super) places: &'a [usize],
     /// `A` of each of them.
     pub(super) squared: &'a [[f64; LANES]],
-    /// Squared length of whole steps.
-    pub(super) steps_squared: &'a [f64],
+    pub(super) steps: &'a Steps,
     /// What [`moves_forward`] says.
     pub(super) moves_forward: bool,
 }
@@ -72,14 +97,8 @@ impl Profile<'_> {
         mut put: impl FnMut(usize, [f64; LANES]),
     ) {
         let all = 0..self.places.len();
-        if !self.moves_forward {
-            for (position, &at) in wanted.iter().enumerate() {
-                put(position, self.least(at, all.clone()));
-            }
-            return;
-        }
         // Knots are the last places of groups of `GROUP`; first they are halved again and again.
-        let knots = wanted.len() / GROUP;
+        let knots = if self.moves_forward { wanted.len() / GROUP } else { 0 };
         spans.clear();
         spans.resize(knots, all.clone());
         let enclosing = |spans: &[Range<usize>], before: Option<usize>, after: usize| {
@@ -98,21 +117,40 @@ impl Profile<'_> {
             stride /= 2;
         }
         for (knot, group) in wanted.chunks(GROUP).enumerate() {
-            let range = enclosing(spans, knot.checked_sub(1), knot);
-            for (position, &at) in group.iter().take(GROUP - 1).enumerate() {
-                put(knot * GROUP + position, self.least(at, range.clone()));
+            let is_known = knot < knots;
+            let range = if self.moves_forward {
+                enclosing(spans, knot.checked_sub(1), knot)
+            } else {
+                all.clone()
+            };
+            let open = group.len() - usize::from(is_known);
+            for first in (0..open).step_by(TOGETHER) {
+                // The last place stands in for what a group lacks.
+                let position = |at: usize| (first + at).min(open - 1);
+                let at: [usize; TOGETHER] = std::array::from_fn(|at| group[position(at)]);
+                let least = self.least(at, range.clone());
+                for (at, least) in least.into_iter().enumerate() {
+                    put(knot * GROUP + position(at), least);
+                }
             }
         }
     }
 
-    /// Returns the least sums at a place.
+    /// Returns the least sums at some places.
     #[inline(always)]
-    fn least(&self, at: usize, candidates: Range<usize>) -> [f64; LANES] {
-        let mut least = [f64::INFINITY; LANES];
-        for (place, squared) in self.candidates(candidates) {
-            let across = self.steps_squared[place.abs_diff(at)];
-            for (least, squared) in least.iter_mut().zip(squared) {
-                *least = smaller(squared + across, *least);
+    fn least(
+        &self,
+        at: [usize; TOGETHER],
+        candidates: Range<usize>,
+    ) -> [[f64; LANES]; TOGETHER] {
+        let mut least = [[f64::INFINITY; LANES]; TOGETHER];
+        let across = at.map(|at| self.steps.from(at));
+        for (&place, squared) in self.candidates(candidates) {
+            for (least, across) in least.iter_mut().zip(across) {
+                let across = across[place];
+                for (least, squared) in least.iter_mut().zip(squared) {
+                    *least = smaller(squared + across, *least);
+                }
             }
         }
         least
@@ -126,8 +164,9 @@ impl Profile<'_> {
         let mut least = [f64::INFINITY; LANES];
         let mut position = candidates.start as f64;
         let mut from = [position; LANES];
-        for (place, squared) in self.candidates(candidates) {
-            let across = self.steps_squared[place.abs_diff(at)];
+        let across = self.steps.from(at);
+        for (&place, squared) in self.candidates(candidates) {
+            let across = across[place];
             for lane in 0..LANES {
                 let value = squared[lane] + across;
                 let better = value < least[lane];
@@ -154,7 +193,7 @@ impl Profile<'_> {
 #[inline(always)]
 fn span(positions: [f64; LANES]) -> Range<usize> {
     let first = positions.into_iter().fold(f64::INFINITY, smaller);
-    let last = positions.into_iter().fold(0.0, |a, b| if a > b { a } else { b });
+    let last = positions.into_iter().fold(0.0, larger);
     first as usize..last as usize + 1
 }
 
@@ -162,4 +201,10 @@ fn span(positions: [f64; LANES]) -> Range<usize> {
 #[inline(always)]
 pub(super) fn smaller(a: f64, b: f64) -> f64 {
     if a < b { a } else { b }
+}
+
+/// Returns the larger of two numbers, neither of them NaN, by one vector instruction.
+#[inline(always)]
+pub(super) fn larger(a: f64, b: f64) -> f64 {
+    if a > b { a } else { b }
 }

@@ -3,6 +3,7 @@
 #![expect(clippy::inline_always, reason = "callers compile these for the widest vectors there are")]
 
 use super::groups::{Group, Groups};
+use super::profile::{LANES, larger};
 use super::tally::Tally;
 
 /// Distances that are worth a look at once.
@@ -65,7 +66,14 @@ impl Receiver for Counting<'_> {
     #[inline(always)]
     fn row(&mut self, row: usize, squared: &mut Vec<f64>) {
         let added = &squared[self.before..];
-        let farthest = added.iter().fold(0.0, |a, &b| if b > a { b } else { a });
+        let (chunks, rest) = added.as_chunks::<LANES>();
+        let mut farthest = [0.0; LANES];
+        for chunk in chunks {
+            for lane in 0..LANES {
+                farthest[lane] = larger(chunk[lane], farthest[lane]);
+            }
+        }
+        let farthest = farthest.iter().chain(rest).copied().fold(0.0, larger);
         self.groups.push(Group { squared: farthest, slice: None, row, byte: self.byte });
         self.before = squared.len();
         if squared.len() >= ENOUGH {

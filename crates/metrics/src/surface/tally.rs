@@ -6,6 +6,7 @@
 
 #![expect(clippy::inline_always, reason = "callers compile these for the widest vectors there are")]
 
+use super::profile::{LANES, larger, smaller};
 use super::total::Total;
 use super::upper::Upper;
 
@@ -51,12 +52,22 @@ impl<'a> Tally<'a> {
     /// Adds distances given by their squares, of which it takes the roots in place.
     #[inline(always)]
     pub(super) fn add(&mut self, squared: &mut [f64]) {
-        let (mut least, mut largest) = (f64::INFINITY, 0.0);
-        for value in squared.iter_mut() {
-            *value = value.sqrt();
-            least = if *value < least { *value } else { least };
-            largest = if *value > largest { *value } else { largest };
+        let (mut least, mut largest) = ([f64::INFINITY; LANES], [0.0; LANES]);
+        let (chunks, rest) = squared.as_chunks_mut::<LANES>();
+        for chunk in chunks {
+            for lane in 0..LANES {
+                chunk[lane] = chunk[lane].sqrt();
+                least[lane] = smaller(chunk[lane], least[lane]);
+                largest[lane] = larger(chunk[lane], largest[lane]);
+            }
         }
+        for value in rest {
+            *value = value.sqrt();
+            least[0] = smaller(*value, least[0]);
+            largest[0] = larger(*value, largest[0]);
+        }
+        let least = least.into_iter().fold(f64::INFINITY, smaller);
+        let largest = largest.into_iter().fold(0.0, larger);
         let distances = &*squared;
         self.total.add(distances);
         for (within, &tolerance) in self.within.iter_mut().zip(self.question.tolerances) {
@@ -67,11 +78,11 @@ impl<'a> Tally<'a> {
                 *within += distances.iter().filter(|&&distance| distance <= tolerance).count();
             }
         }
-        self.largest = if largest > self.largest { largest } else { self.largest };
+        self.largest = larger(largest, self.largest);
         let limit = self.question.upper.least();
         if largest >= limit {
-            for part in distances.chunks(8) {
-                if part.iter().any(|&distance| distance >= limit) {
+            for part in distances.chunks(LANES) {
+                if part.iter().copied().fold(0.0, larger) >= limit {
                     self.gathered.extend(part.iter().filter(|&&distance| distance >= limit));
                 }
             }

@@ -6,6 +6,8 @@
 
 #![expect(clippy::inline_always, reason = "callers compile these for the widest vectors there are")]
 
+use super::profile::{LANES, larger};
+
 /// Binary digits that are kept after the point.
 const DIGITS: u32 = 56;
 
@@ -29,8 +31,14 @@ impl Total {
     #[inline(always)]
     pub(super) fn add(&mut self, values: &[f64]) {
         for piece in values.chunks(PIECE) {
-            let (chunks, rest) = piece.as_chunks::<8>();
-            if piece.iter().fold(0.0, |a, &b| if a > b { a } else { b }) < LARGE {
+            let (chunks, rest) = piece.as_chunks::<LANES>();
+            let mut largest = [0.0; LANES];
+            for chunk in chunks {
+                for lane in 0..LANES {
+                    largest[lane] = larger(chunk[lane], largest[lane]);
+                }
+            }
+            if largest.iter().all(|&largest| largest < LARGE) {
                 self.multiples += multiples_of(chunks);
             } else {
                 chunks.as_flattened().iter().for_each(|&value| self.add_times(value, 1));
@@ -62,21 +70,21 @@ impl Total {
 /// Adding `1.5·2⁵²·u` to a value rounds it to a multiple of `u`, whose integer then sits in the
 /// last bits of the sum. What that rounding leaves of the value is exact, and is rounded in turn.
 #[inline(always)]
-fn multiples_of(chunks: &[[f64; 8]]) -> i128 {
+fn multiples_of(chunks: &[[f64; LANES]]) -> i128 {
     const COARSE: f64 = 1.5 * (1u64 << (52 - COARSE_DIGITS)) as f64;
     const FINE: f64 = 1.5 / (1u64 << (DIGITS - 52)) as f64;
-    let (mut coarse, mut fine) = ([0u64; 8], [0u64; 8]);
+    let (mut coarse, mut fine) = ([0u64; LANES], [0u64; LANES]);
     for chunk in chunks {
-        for lane in 0..8 {
+        for lane in 0..LANES {
             let rounded = chunk[lane] + COARSE;
             coarse[lane] = coarse[lane].wrapping_add(rounded.to_bits());
             let left = chunk[lane] - (rounded - COARSE) + FINE;
             fine[lane] = fine[lane].wrapping_add(left.to_bits());
         }
     }
-    let sum = |lanes: [u64; 8], zero: f64| {
+    let sum = |lanes: [u64; LANES], zero: f64| {
         let sum = lanes.iter().fold(0u64, |sum, lane| sum.wrapping_add(*lane));
-        let zeros = zero.to_bits().wrapping_mul(8 * chunks.len() as u64);
+        let zeros = zero.to_bits().wrapping_mul((LANES * chunks.len()) as u64);
         i128::from(sum.wrapping_sub(zeros).cast_signed())
     };
     (sum(coarse, COARSE) << (DIGITS - COARSE_DIGITS)) + sum(fine, FINE)
