@@ -12,6 +12,8 @@
 //! Rounded addition is monotonic, so a minimum may be taken before it, and `C` has the bits of a
 //! search over every pair.
 
+#![expect(clippy::inline_always, reason = "callers compile these for the widest vectors there are")]
+
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard};
 
@@ -21,7 +23,7 @@ use super::bits::{for_each_bit, ranks};
 use super::border::Border;
 use super::groups::{Groups, Stretch};
 use super::passes::{BLOCKS, Passes, Queries};
-use super::profile::{LANES, Steps, moves_forward, smaller};
+use super::profile::{LANES, Profile, Steps, moves_forward, smaller};
 use super::receiver::{Counting, Listing, Receiver};
 use super::row::{Row, first_column, last_column};
 use super::tally::{Question, Tally};
@@ -133,14 +135,13 @@ impl<'a> Field<'a> {
                 return;
             }
             let rows = &self.rows_from(word);
-            let search = |block| {
-                let wanted = queries.rows_of_block(block);
+            let search = |block: usize| {
+                let wanted = &queries.rows_of_block[block];
                 if wanted.is_empty() {
                     return None;
                 }
                 let mut scratch = locked(&spare).pop().unwrap_or_default();
                 let mut receiver = receiver(word * BLOCKS + block);
-                let (wanted, receiver_of_rows) = (&wanted, &mut receiver);
                 vectors.dispatch(Passes {
                     field: self,
                     rows,
@@ -148,7 +149,7 @@ impl<'a> Field<'a> {
                     wanted,
                     block,
                     scratch: &mut scratch,
-                    receiver: receiver_of_rows,
+                    receiver: &mut receiver,
                 });
                 locked(&spare).push(scratch);
                 Some(receiver)
@@ -167,15 +168,12 @@ impl<'a> Field<'a> {
         ranks: &[usize],
         squared: &[AtomicU64],
     ) {
-        let [depth, height, words] = self.target.shape;
+        let [_, height, words] = self.target.shape;
         let found: Vec<&[f64]> =
             found.iter().map(|list| list.as_ref().map_or(&[][..], Listing::squared)).collect();
         let mut next = [0; BLOCKS];
         for &h in &queries.rows {
-            for (d, &bits) in queries.bits[h * depth..][..depth].iter().enumerate() {
-                if bits == 0 {
-                    continue;
-                }
+            queries.for_each_slice(h, |d, bits| {
                 let mut rank = ranks[(d * height + h) * words + queries.word];
                 for_each_bit(bits, |column| {
                     let block = column / LANES;
@@ -183,8 +181,27 @@ impl<'a> Field<'a> {
                     next[block] += 1;
                     rank += 1;
                 });
-            }
+            });
         }
+    }
+
+    /// Returns the second pass in one slice with these rows, whose `A` comes first in `rest`.
+    #[inline(always)]
+    pub(super) fn of_rows<'p>(
+        &'p self,
+        places: &'p [usize],
+        rest: &mut &'p [[f64; LANES]],
+    ) -> Profile<'p> {
+        let (squared, after) = rest.split_at(places.len());
+        *rest = after;
+        Profile { places, squared, steps: &self.steps[1], moves_forward: self.moves_forward[1] }
+    }
+
+    /// Returns the third pass along one line with this `B`.
+    #[inline(always)]
+    pub(super) fn of_slices<'p>(&'p self, squared: &'p [[f64; LANES]]) -> Profile<'p> {
+        let [steps, _] = &self.steps;
+        Profile { places: &self.slices, squared, steps, moves_forward: self.moves_forward[0] }
     }
 
     /// Returns the rows of the target, slice by slice, as a word of columns sees them.

@@ -20,7 +20,7 @@ use std::ops::Range;
 pub(super) const LANES: usize = 8;
 
 /// Places of which only the last one's best place is looked up: it is more work than its least sum.
-const GROUP: usize = 8;
+pub(super) const GROUP: usize = 8;
 
 /// Places whose least sums are taken together.
 const TOGETHER: usize = 4;
@@ -32,21 +32,6 @@ const TOGETHER: usize = 4;
 /// than `16·2⁻⁵³·V` together. With `V` up to `2⁴⁸·s²` that is half an `s²`.
 pub(super) fn moves_forward(largest: f64, step: f64) -> bool {
     largest <= step * step * (1u64 << 48) as f64
-}
-
-/// Memory for a block of columns to work in.
-#[derive(Debug, Default)]
-pub(super) struct Scratch {
-    /// `A` of the rows of one slice.
-    pub(super) squared: Vec<[f64; LANES]>,
-    /// `B` of all slices, `[row, slice]`.
-    pub(super) columns: Vec<[f64; LANES]>,
-    /// `C` of one row.
-    pub(super) lowest: Vec<[f64; LANES]>,
-    /// Positions of the best places of [`Profile::lowest`].
-    pub(super) spans: Vec<Range<usize>>,
-    /// `C` of the queries of one row, or of some.
-    pub(super) found: Vec<f64>,
 }
 
 /// Squared lengths of whole steps along a line, backward and forward.
@@ -87,43 +72,28 @@ pub(super) struct Profile<'a> {
 impl Profile<'_> {
     /// Passes the least sums at each of the places `wanted` to `put`, with the position in `wanted`.
     ///
-    /// A place is asked after the nearest ones on either side that came before it: their best places
-    /// enclose its own. `spans` is memory for these.
+    /// `within` are the positions that may be best, and `spans` is memory.
     #[inline(always)]
     pub(super) fn lowest(
         &self,
         wanted: &[usize],
+        within: Range<usize>,
         spans: &mut Vec<Range<usize>>,
         mut put: impl FnMut(usize, [f64; LANES]),
     ) {
-        let all = 0..self.places.len();
-        // Knots are the last places of groups of `GROUP`; first they are halved again and again.
+        // Knots are the last places of groups of `GROUP`.
         let knots = if self.moves_forward { wanted.len() / GROUP } else { 0 };
-        spans.clear();
-        spans.resize(knots, all.clone());
-        let enclosing = |spans: &[Range<usize>], before: Option<usize>, after: usize| {
-            let first = before.map_or(0, |knot| spans[knot].start);
-            first..spans.get(after).unwrap_or(&all).end
-        };
-        let mut stride = knots.next_power_of_two();
-        while stride > 0 {
-            for knot in (stride - 1..knots).step_by(2 * stride) {
-                let range = enclosing(spans, knot.checked_sub(stride), knot + stride);
-                let position = knot * GROUP + GROUP - 1;
-                let (least, span) = self.least_of(wanted[position], range);
-                spans[knot] = span;
-                put(position, least);
-            }
-            stride /= 2;
-        }
+        let of_knot = |knot: usize| knot * GROUP + GROUP - 1;
+        self.spans(knots, |knot| wanted[of_knot(knot)], &within, spans, |knot, least| {
+            put(of_knot(knot), least);
+        });
         for (knot, group) in wanted.chunks(GROUP).enumerate() {
-            let is_known = knot < knots;
             let range = if self.moves_forward {
-                enclosing(spans, knot.checked_sub(1), knot)
+                enclosing(spans, &within, knot.checked_sub(1), knot)
             } else {
-                all.clone()
+                within.clone()
             };
-            let open = group.len() - usize::from(is_known);
+            let open = group.len() - usize::from(knot < knots);
             for first in (0..open).step_by(TOGETHER) {
                 // The last place stands in for what a group lacks.
                 let position = |at: usize| (first + at).min(open - 1);
@@ -133,6 +103,34 @@ impl Profile<'_> {
                     put(knot * GROUP + position(at), least);
                 }
             }
+        }
+    }
+
+    /// Fills `spans` with the positions that are best at each of some places, ascending, and passes
+    /// the least sums to `put`. All positions in `within` if they are not known to move forward.
+    ///
+    /// A place is asked after the nearest ones on either side that came before it: their best places
+    /// enclose its own.
+    #[inline(always)]
+    pub(super) fn spans(
+        &self,
+        count: usize,
+        place: impl Fn(usize) -> usize,
+        within: &Range<usize>,
+        spans: &mut Vec<Range<usize>>,
+        mut put: impl FnMut(usize, [f64; LANES]),
+    ) {
+        spans.clear();
+        spans.resize(count, within.clone());
+        let mut stride = if self.moves_forward { count.next_power_of_two() } else { 0 };
+        while stride > 0 {
+            for at in (stride - 1..count).step_by(2 * stride) {
+                let range = enclosing(spans, within, at.checked_sub(stride), at + stride);
+                let (least, span) = self.least_of(place(at), range);
+                spans[at] = span;
+                put(at, least);
+            }
+            stride /= 2;
         }
     }
 
@@ -182,6 +180,18 @@ impl Profile<'_> {
     fn candidates(&self, range: Range<usize>) -> impl Iterator<Item = (&usize, &[f64; LANES])> {
         self.places[range.clone()].iter().zip(&self.squared[range])
     }
+}
+
+/// Returns what may be best between the places of two spans, `within` beyond the first and last.
+#[inline(always)]
+pub(super) fn enclosing(
+    spans: &[Range<usize>],
+    within: &Range<usize>,
+    before: Option<usize>,
+    after: usize,
+) -> Range<usize> {
+    let first = before.map_or(within.start, |before| spans[before].start);
+    first..spans.get(after).unwrap_or(within).end
 }
 
 /// Returns the range from the smallest to the largest of some positions.

@@ -14,7 +14,7 @@ pub(super) trait Receiver: Send {
     /// Looks at a list of squared distances, to which those of the queries in one row were added.
     fn row(&mut self, row: usize, squared: &mut Vec<f64>);
 
-    /// Takes what is left in the list.
+    /// Takes what is left in the list, and empties it.
     fn finish(&mut self, squared: &mut Vec<f64>);
 }
 
@@ -38,6 +38,7 @@ impl Receiver for Listing {
     #[inline(always)]
     fn finish(&mut self, squared: &mut Vec<f64>) {
         self.squared.clone_from(squared);
+        squared.clear();
     }
 }
 
