@@ -3,11 +3,14 @@
 //! Dimension key: `D` slices, `H` rows, `W` columns of voxels, `L` labels, and
 //! `words = ⌈W / 64⌉`. Bit `i` of word `w` is the voxel in column `64·w + i`.
 
+#![expect(clippy::inline_always, reason = "callers compile these for the widest vectors there are")]
+
 use std::ops::Range;
 
 use rayon::prelude::*;
 
 use crate::confusion::{Tally, count_run, count_word};
+use crate::gather::{Gather, Packing, pack};
 use crate::label::Columns;
 use crate::runs::{CHUNK, Run, for_each_run, starts, voxels_of};
 use crate::{Confusion, Label};
@@ -86,7 +89,8 @@ impl Planes {
             let mut extent: Option<Extent> = None;
             for (slice, scan) in scans.iter().enumerate() {
                 tally.add(&scan.tallies[label]);
-                if let Some((rows, words)) = &scan.extents[label] {
+                let [rows, words] = &scan.extents[label];
+                if !rows.is_empty() {
                     let slices = slice..slice + 1;
                     extent = Some(match extent {
                         None => Extent { slices, rows: rows.clone(), words: words.clone() },
@@ -108,8 +112,8 @@ impl Planes {
 #[derive(Debug)]
 struct SliceScan {
     tallies: Vec<Tally>,
-    /// Rows and words that hold a voxel.
-    extents: Vec<Option<(Range<usize>, Range<usize>)>>,
+    /// Rows and words that hold a voxel; they start at [`usize::MAX`] if none does.
+    extents: Vec<[Range<usize>; 2]>,
 }
 
 /// Packs one slice: the maps are `[H, W]`, the bits `[L, H, words]`.
@@ -128,22 +132,37 @@ fn scan_slice<L: Label>(
         bits,
         scan: SliceScan {
             tallies: vec![Tally::default(); columns.count()],
-            extents: vec![None; columns.count()],
+            extents: vec![[usize::MAX..0, usize::MAX..0]; columns.count()],
         },
     };
-    let rows = prediction.chunks_exact(width).zip(reference.chunks_exact(width));
-    for (row, (prediction, reference)) in rows.enumerate() {
-        let chunks = prediction.chunks(CHUNK).zip(reference.chunks(CHUNK));
-        for (word, (prediction, reference)) in chunks.enumerate() {
-            let starts = starts(prediction, reference);
-            if starts.count_ones() as usize <= RUNS_PER_LABEL * columns.count() {
-                target.pack_runs(prediction, reference, starts, row, word);
-            } else {
-                target.pack_labels(prediction, reference, row, word);
+    pack(SlicePacking { slice: &mut target, prediction, reference, width });
+    target.scan
+}
+
+/// What is packed into a slice: maps of `[H, W]`.
+struct SlicePacking<'a, 'b, L> {
+    slice: &'a mut SliceBits<'b, L>,
+    prediction: &'a [L],
+    reference: &'a [L],
+    width: usize,
+}
+
+impl<L: Label> Packing for SlicePacking<'_, '_, L> {
+    #[inline(always)]
+    fn pack<G: Gather>(self, gather: G) {
+        let predictions = self.prediction.chunks_exact(self.width);
+        let rows = predictions.zip(self.reference.chunks_exact(self.width));
+        for (row, (prediction, reference)) in rows.enumerate() {
+            let (predicted, rest) = prediction.as_chunks::<CHUNK>();
+            let (expected, rest_expected) = reference.as_chunks::<CHUNK>();
+            for (word, (prediction, reference)) in predicted.iter().zip(expected).enumerate() {
+                self.slice.pack_word(prediction, reference, [row, word], gather);
+            }
+            if !rest.is_empty() {
+                self.slice.pack_word(rest, rest_expected, [row, predicted.len()], gather);
             }
         }
     }
-    target.scan
 }
 
 /// A slice that is being packed, voxels of type `L`.
@@ -160,14 +179,31 @@ struct SliceBits<'a, L> {
 }
 
 impl<L: Label> SliceBits<'_, L> {
+    /// Packs one word by whichever is less work.
+    #[inline(always)]
+    fn pack_word<G: Gather>(
+        &mut self,
+        prediction: &[L],
+        reference: &[L],
+        at: [usize; 2],
+        gather: G,
+    ) {
+        let starts = starts(prediction, reference, gather);
+        if starts.count_ones() as usize <= RUNS_PER_LABEL * self.columns.count() {
+            self.pack_runs(prediction, reference, starts, at);
+        } else {
+            self.pack_labels(prediction, reference, at, gather);
+        }
+    }
+
     /// Packs one word run by run.
+    #[inline(always)]
     fn pack_runs(
         &mut self,
         prediction: &[L],
         reference: &[L],
         starts: u64,
-        row: usize,
-        word: usize,
+        [row, word]: [usize; 2],
     ) {
         for_each_run(prediction, reference, starts, |run| {
             let predicted = self.columns.of(run.prediction);
@@ -176,7 +212,7 @@ impl<L: Label> SliceBits<'_, L> {
             let mask = run_mask(&run);
             let mut set = |bits: &mut [u64], column: usize| {
                 bits[(column * self.height + row) * self.words + word] |= mask;
-                include(&mut self.scan.extents[column], row, word);
+                include(&mut self.scan.extents[column], [row, word]);
             };
             if let Some(column) = predicted {
                 set(self.bits.0, column);
@@ -188,13 +224,21 @@ impl<L: Label> SliceBits<'_, L> {
     }
 
     /// Packs one word label by label, which takes the same time however often the labels change.
-    fn pack_labels(&mut self, prediction: &[L], reference: &[L], row: usize, word: usize) {
+    #[inline(always)]
+    fn pack_labels<G: Gather>(
+        &mut self,
+        prediction: &[L],
+        reference: &[L],
+        [row, word]: [usize; 2],
+        gather: G,
+    ) {
         for (column, label) in self.labels.iter().enumerate() {
             let Some(label) = *label else { continue };
-            let (predicted, expected) = (voxels_of(prediction, label), voxels_of(reference, label));
+            let [predicted, expected] =
+                [prediction, reference].map(|map| voxels_of(map, label, gather));
             if predicted | expected != 0 {
                 count_word(&mut self.scan.tallies[column], predicted, expected);
-                include(&mut self.scan.extents[column], row, word);
+                include(&mut self.scan.extents[column], [row, word]);
                 let at = (column * self.height + row) * self.words + word;
                 self.bits.0[at] = predicted;
                 self.bits.1[at] = expected;
@@ -208,13 +252,12 @@ fn run_mask(run: &Run) -> u64 {
     (u64::MAX >> (CHUNK - run.length)) << run.start
 }
 
-/// Widens the box to hold one more word.
-fn include(extent: &mut Option<(Range<usize>, Range<usize>)>, row: usize, word: usize) {
-    let (row, word) = (row..row + 1, word..word + 1);
-    *extent = Some(match extent {
-        None => (row, word),
-        Some((rows, words)) => (hull(rows, &row), hull(words, &word)),
-    });
+/// Widens rows and words to hold one more word.
+#[inline(always)]
+fn include(extent: &mut [Range<usize>; 2], at: [usize; 2]) {
+    for (range, position) in extent.iter_mut().zip(at) {
+        *range = range.start.min(position)..range.end.max(position + 1);
+    }
 }
 
 /// Returns the smallest range that holds both.
