@@ -1,8 +1,8 @@
 //! The surface of a mask, cut out of its bit plane by shifts.
 
-use std::ops::Range;
+#![expect(clippy::inline_always, reason = "callers compile these for the widest vectors there are")]
 
-use super::planes::{Extent, Planes};
+use super::planes::{Extent, Masks, Planes};
 use crate::Mode;
 
 /// Surface voxels of one mask inside the box that holds both masks of the label, or other points to
@@ -25,19 +25,10 @@ impl Border {
     /// Takes any bits of a box.
     pub(super) fn new(shape: [usize; 3], bits: Vec<u64>) -> Self {
         let [_, rows, words] = shape;
-        let mut hull = Extent { slices: 0..0, rows: 0..0, words: 0..0 };
-        let (mut count, mut seen) = (0, vec![0; words]);
-        for (index, row) in bits.chunks_exact(words.max(1)).enumerate() {
-            let in_row: u32 = row.iter().map(|word| word.count_ones()).sum();
-            if in_row > 0 {
-                count += in_row as usize;
-                hull.slices = including(&hull.slices, index / rows);
-                hull.rows = including(&hull.rows, index % rows);
-                seen.iter_mut().zip(row).for_each(|(seen, word)| *seen |= word);
-            }
-        }
-        for word in (0..words).filter(|&word| seen[word] != 0) {
-            hull.words = including(&hull.words, word);
+        let (mut hull, mut count) = (Extent::default(), 0);
+        for (index, word) in bits.iter().enumerate().filter(|(_, word)| **word != 0) {
+            count += word.count_ones() as usize;
+            hull.include([index / words / rows, index / words % rows, index % words]);
         }
         Self { shape, bits, hull, count }
     }
@@ -45,45 +36,61 @@ impl Border {
     /// Returns the voxels of the mask that have a face neighbour outside it.
     ///
     /// Voxels beyond the image are outside every mask, so a voxel at its edge is on the surface.
-    pub(super) fn of(planes: &Planes, bits: &[u64], label: usize, mode: Mode) -> Self {
-        let Some(extent) = &planes.extents[label] else {
-            return Self::new([0; 3], Vec::new());
-        };
+    pub(super) fn of(planes: &Planes, masks: &Masks, label: usize, mode: Mode) -> Self {
+        let extent = planes.extent(label);
         let shape = extent.shape();
-        let mut border: Vec<u64> = vec![0; shape.iter().product()];
-        let rows = Rows::new(planes, bits, label, extent);
-        let targets = border.chunks_exact_mut(shape[2]);
-        let positions =
-            extent.slices.clone().flat_map(|d| extent.rows.clone().map(move |h| (d, h)));
-        for (target, (d, h)) in targets.zip(positions) {
-            let middle = rows.at(d, h);
-            let (front, back) = match mode {
-                Mode::Volume => (rows.at(d.wrapping_sub(1), h), rows.at(d + 1, h)),
-                // A mask is its own neighbour across slices: that direction never opens it.
-                Mode::Slice => (middle, middle),
-            };
-            border_row(
-                middle,
-                [rows.at(d, h.wrapping_sub(1)), rows.at(d, h + 1), front, back],
-                target,
-            );
+        let mut border = Self {
+            shape,
+            bits: vec![0; shape.iter().product()],
+            hull: Extent::default(),
+            count: 0,
+        };
+        let rows = Rows::new(planes, masks, label, &extent);
+        pulp::Arch::new().dispatch(|| {
+            for d in masks.extents[label].slices.clone() {
+                for h in masks.extents[label].rows.clone() {
+                    border.cut_row(&rows, [d, h], mode);
+                }
+            }
+        });
+        border
+    }
+
+    /// Fills in the row of the box that is at `[d, h]` in the image.
+    #[inline(always)]
+    fn cut_row(&mut self, rows: &Rows<'_>, [d, h]: [usize; 2], mode: Mode) {
+        let middle = rows.at(d, h);
+        // Memory that is not written is not taken from the system.
+        if middle.iter().all(|&word| word == 0) {
+            return;
         }
-        Self::new(shape, border)
+        let (front, back) = match mode {
+            Mode::Volume => (rows.at(d.wrapping_sub(1), h), rows.at(d + 1, h)),
+            // A mask is its own neighbour across slices: that direction never opens it.
+            Mode::Slice => (middle, middle),
+        };
+        let [_, height, words] = self.shape;
+        let (slice, row) = (d - rows.extent.slices.start, h - rows.extent.rows.start);
+        let target = &mut self.bits[(slice * height + row) * words..][..words];
+        let neighbours = [rows.at(d, h.wrapping_sub(1)), rows.at(d, h + 1), front, back];
+        border_row(middle, neighbours, target);
+        for word in (0..words).filter(|&word| target[word] != 0) {
+            self.count += target[word].count_ones() as usize;
+            self.hull.include([slice, row, word]);
+        }
     }
 
     /// Returns the voxels in some words that a mask holds, each given as `(word, mask)`.
     pub(super) fn subset(&self, masks: impl IntoIterator<Item = (usize, u64)>) -> Self {
         let [_, rows, words] = self.shape;
-        let mut hull = Extent { slices: 0..0, rows: 0..0, words: 0..0 };
+        let mut hull = Extent::default();
         let (mut bits, mut count) = (vec![0; self.bits.len()], 0);
         for (index, mask) in masks {
             let added = self.bits[index] & mask & !bits[index];
             if added != 0 {
                 bits[index] |= added;
                 count += added.count_ones() as usize;
-                hull.slices = including(&hull.slices, index / words / rows);
-                hull.rows = including(&hull.rows, index / words % rows);
-                hull.words = including(&hull.words, index % words);
+                hull.include([index / words / rows, index / words % rows, index % words]);
             }
         }
         Self { shape: self.shape, bits, hull, count }
@@ -108,9 +115,9 @@ pub(super) struct Rows<'a> {
 }
 
 impl<'a> Rows<'a> {
-    pub(super) fn new(planes: &Planes, bits: &'a [u64], label: usize, extent: &'a Extent) -> Self {
-        let (shape, labels) = (planes.shape, planes.extents.len());
-        Self { shape, labels, label, bits, extent, outside: vec![0; extent.words.len()] }
+    pub(super) fn new(planes: &Planes, masks: &'a Masks, label: usize, extent: &'a Extent) -> Self {
+        let (shape, labels) = (planes.shape, masks.extents.len());
+        Self { shape, labels, label, bits: &masks.bits, extent, outside: vec![0; extent.words.len()] }
     }
 
     /// Returns the row at this place of the image, zeros if it lies outside the box.
@@ -125,26 +132,20 @@ impl<'a> Rows<'a> {
     }
 }
 
-/// Returns the smallest range that holds a range and a position.
-fn including(range: &Range<usize>, position: usize) -> Range<usize> {
-    let start = if range.is_empty() { position } else { range.start.min(position) };
-    start..range.end.max(position + 1)
-}
-
 /// Writes the voxels of `row` that miss one of their six face neighbours.
 ///
 /// Words left and right of the box hold no voxel of the label, so zeros stand in for them.
+#[inline(always)]
 fn border_row(row: &[u64], neighbours: [&[u64]; 4], border: &mut [u64]) {
-    for (word, target) in border.iter_mut().enumerate() {
+    let words = border.len();
+    let (row, neighbours) = (&row[..words], neighbours.map(|other| &other[..words]));
+    let mut before = 0;
+    for word in 0..words {
         let bits = row[word];
-        if bits == 0 {
-            continue;
-        }
-        let before = if word > 0 { row[word - 1] } else { 0 };
-        let after = row.get(word + 1).copied().unwrap_or(0);
-        let left = bits << 1 | before >> 63;
-        let right = bits >> 1 | after << 63;
-        let enclosed = neighbours.iter().fold(left & right, |all, other| all & other[word]);
-        *target = bits & !enclosed;
+        let after = if word + 1 < words { row[word + 1] } else { 0 };
+        let enclosed = (bits << 1 | before >> 63) & (bits >> 1 | after << 63);
+        let enclosed = neighbours.iter().fold(enclosed, |all, other| all & other[word]);
+        border[word] = bits & !enclosed;
+        before = bits;
     }
 }

@@ -24,7 +24,7 @@ use super::border::Border;
 use super::groups::{Groups, Stretch};
 use super::passes::{BLOCKS, Passes, Queries};
 use super::profile::{LANES, Profile, Steps, moves_forward, smaller};
-use super::receiver::{Counting, Listing, Receiver};
+use super::receiver::{Counting, Farthest, Listing, Receiver};
 use super::row::{Row, first_column, last_column};
 use super::tally::{Question, Tally};
 
@@ -118,6 +118,17 @@ impl<'a> Field<'a> {
         })
     }
 
+    /// Returns the largest squared distance to the target from any of `queries`.
+    pub(super) fn farthest(&self, queries: &Border) -> f64 {
+        let largest = Mutex::new(0.0);
+        self.search(queries, |_| Farthest::default(), |_, found| {
+            let found = found.into_iter().flatten().map(|farthest| farthest.squared);
+            let mut largest = locked(&largest);
+            *largest = found.fold(*largest, f64::max);
+        });
+        largest.into_inner().expect("no one panics while it is locked")
+    }
+
     /// Passes the squared distances of every block of columns to a receiver, which is made for the
     /// byte of a row that holds these columns, and the receivers of a word to `done`.
     fn search<R: Receiver>(
@@ -127,13 +138,11 @@ impl<'a> Field<'a> {
         done: impl Fn(&Queries, Vec<Option<R>>) + Sync,
     ) {
         let vectors = pulp::Arch::new();
-        // What a block needs is large; memory that was used before is mapped already.
-        let spare = Mutex::new(Vec::new());
+        // What a task needs is large; memory that was used before is mapped already.
+        let (spare, spare_queries) = (Mutex::new(Vec::new()), Mutex::new(Vec::new()));
         queries.hull.words.clone().into_par_iter().for_each(|word| {
-            let queries = &Queries::new(queries, word);
-            if queries.rows.is_empty() {
-                return;
-            }
+            let memory = locked(&spare_queries).pop().unwrap_or_default();
+            let queries = Queries::new(queries, word, memory);
             let rows = &self.rows_from(word);
             let search = |block: usize| {
                 let wanted = &queries.rows_of_block[block];
@@ -145,7 +154,7 @@ impl<'a> Field<'a> {
                 vectors.dispatch(Passes {
                     field: self,
                     rows,
-                    queries,
+                    queries: &queries,
                     wanted,
                     block,
                     scratch: &mut scratch,
@@ -154,7 +163,8 @@ impl<'a> Field<'a> {
                 locked(&spare).push(scratch);
                 Some(receiver)
             };
-            done(queries, (0..BLOCKS).into_par_iter().map(search).collect());
+            done(&queries, (0..BLOCKS).into_par_iter().map(search).collect());
+            locked(&spare_queries).push(queries.into_memory());
         });
     }
 

@@ -1,14 +1,12 @@
 //! The two surfaces of one label, ready to be searched from either side.
 
-use rayon::prelude::*;
-
 use super::SurfaceDistances;
 use super::bits::pick;
 use super::border::Border;
 use super::field::nearest_of_one;
 use super::groups::{Groups, Stretch};
 use super::near::Offsets;
-use super::planes::Planes;
+use super::planes::{Masks, Planes};
 use super::search::Target;
 use super::statistics::{Ranks, Side, Statistics};
 use super::tally::Question;
@@ -40,7 +38,7 @@ impl Pair {
         if Status::of(&planes.confusion[label]) != Status::Ok {
             return None;
         }
-        let border = |bits: &[u64]| Border::of(planes, bits, label, mode);
+        let border = |masks: &Masks| Border::of(planes, masks, label, mode);
         let (prediction, reference) =
             rayon::join(|| border(&planes.prediction), || border(&planes.reference));
         Some(Self::between(prediction, reference, spacings))
@@ -139,11 +137,10 @@ impl Pair {
     /// Returns the largest squared distance from some queries of both sides to the other side, 0 if
     /// there are none.
     fn largest_squared(&self, queries: &[Border; 2], offsets: &Offsets) -> f64 {
-        let largest = DIRECTIONS.par_iter().map(|&[from, to]| {
-            let squared = self.target(to, offsets).nearest(&queries[from]);
-            squared.into_iter().fold(0.0, f64::max)
-        });
-        largest.reduce(|| 0.0, f64::max)
+        let farthest = |[from, to]: [usize; 2]| self.target(to, offsets).farthest(&queries[from]);
+        let [forward, backward] = DIRECTIONS;
+        let (one, other) = rayon::join(|| farthest(forward), || farthest(backward));
+        one.max(other)
     }
 
     fn target<'a>(&'a self, side: usize, offsets: &'a Offsets) -> Target<'a> {

@@ -156,42 +156,49 @@ pub(super) struct Queries {
 }
 
 impl Queries {
-    /// Gathers one column of words.
-    pub(super) fn new(queries: &Border, word: usize) -> Self {
+    /// Gathers one column of words in memory that may have been used before.
+    pub(super) fn new(queries: &Border, word: usize, mut memory: Vec<u64>) -> Self {
         let [slices, height, words_of_row] = queries.shape;
         let words = slices.div_ceil(SLICES);
+        memory.clear();
+        memory.resize(height * words * BLOCKS, 0);
         let mut found = Self {
             word,
             rows: Vec::new(),
             rows_of_block: std::array::from_fn(|_| Vec::new()),
             slices,
             words,
-            bits: vec![0; height * words * BLOCKS],
+            bits: memory,
         };
         let hull = &queries.hull;
-        for row in hull.rows.clone() {
-            let mut seen = 0;
-            for at in hull.slices.start / SLICES..hull.slices.end.div_ceil(SLICES) {
+        let mut seen = vec![0; height];
+        for at in hull.slices.start / SLICES..hull.slices.end.div_ceil(SLICES) {
+            for row in hull.rows.clone() {
                 let in_slice = |slice: usize| {
                     let slice = at * SLICES + slice;
                     let index = (slice * height + row) * words_of_row + word;
                     if slice < slices { queries.bits[index] } else { 0 }
                 };
                 let bits: [u64; SLICES] = std::array::from_fn(in_slice);
-                seen |= bits.iter().fold(0, |seen, bits| seen | bits);
+                seen[row] |= bits.iter().fold(0, |seen, bits| seen | bits);
                 let target = &mut found.bits[(row * words + at) * BLOCKS..][..BLOCKS];
                 target.copy_from_slice(&transposed(bits));
             }
-            if seen != 0 {
-                found.rows.push(row);
-                for (rows, byte) in found.rows_of_block.iter_mut().zip(seen.to_le_bytes()) {
-                    if byte != 0 {
-                        rows.push(row);
-                    }
+        }
+        for (row, seen) in seen.into_iter().enumerate().filter(|&(_, seen)| seen != 0) {
+            found.rows.push(row);
+            for (rows, byte) in found.rows_of_block.iter_mut().zip(seen.to_le_bytes()) {
+                if byte != 0 {
+                    rows.push(row);
                 }
             }
         }
         found
+    }
+
+    /// Returns the memory.
+    pub(super) fn into_memory(self) -> Vec<u64> {
+        self.bits
     }
 
     /// Visits the slices of a row that hold a query, with these queries as a word of columns.

@@ -42,6 +42,38 @@ impl Receiver for Listing {
     }
 }
 
+/// Looks for the largest.
+#[derive(Debug, Default)]
+pub(super) struct Farthest {
+    pub(super) squared: f64,
+}
+
+impl Receiver for Farthest {
+    #[inline(always)]
+    fn row(&mut self, _: usize, squared: &mut Vec<f64>) {
+        self.finish(squared);
+    }
+
+    #[inline(always)]
+    fn finish(&mut self, squared: &mut Vec<f64>) {
+        self.squared = larger(largest(squared), self.squared);
+        squared.clear();
+    }
+}
+
+/// Returns the largest of some values, 0 if there are none.
+#[inline(always)]
+fn largest(values: &[f64]) -> f64 {
+    let (chunks, rest) = values.as_chunks::<LANES>();
+    let mut largest = [0.0; LANES];
+    for chunk in chunks {
+        for lane in 0..LANES {
+            largest[lane] = larger(chunk[lane], largest[lane]);
+        }
+    }
+    largest.iter().chain(rest).copied().fold(0.0, larger)
+}
+
 /// Counts them.
 #[derive(Debug)]
 pub(super) struct Counting<'a> {
@@ -66,15 +98,7 @@ impl<'a> Counting<'a> {
 impl Receiver for Counting<'_> {
     #[inline(always)]
     fn row(&mut self, row: usize, squared: &mut Vec<f64>) {
-        let added = &squared[self.before..];
-        let (chunks, rest) = added.as_chunks::<LANES>();
-        let mut farthest = [0.0; LANES];
-        for chunk in chunks {
-            for lane in 0..LANES {
-                farthest[lane] = larger(chunk[lane], farthest[lane]);
-            }
-        }
-        let farthest = farthest.iter().chain(rest).copied().fold(0.0, larger);
+        let farthest = largest(&squared[self.before..]);
         self.groups.push(Group { squared: farthest, slice: None, row, byte: self.byte });
         self.before = squared.len();
         if squared.len() >= ENOUGH {

@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 
-use super::bits::{for_each_bit, pick, ranks};
+use super::bits::{for_each_bit, ranks};
 use super::border::Border;
 use super::field::Field;
 use super::groups::{Group, Groups, Stretch};
@@ -66,6 +66,30 @@ impl Target<'_> {
         (tally.join(of_far), groups.join(groups_of_far))
     }
 
+    /// Returns the largest squared distance from any voxel set in `queries`, 0 if there is none.
+    pub(super) fn farthest(&self, queries: &Border) -> f64 {
+        if self.is_far(queries) {
+            return self.field().farthest(queries);
+        }
+        let slices = queries.hull.slices.clone().into_par_iter();
+        let start = || (0, Far::new(), self.offsets.memory());
+        let search = |(mut last, mut far, mut seen): (usize, Far, Vec<Neighbours>), slice| {
+            for_each_tile(queries, slice, |place, tile| {
+                let found = |_, offset| last = last.max(offset);
+                let open = self.offsets.nearest(self.tiles, place, tile, &mut seen, found);
+                far.extend(words_of_tile(queries, place, open));
+            });
+            (last, far, seen)
+        };
+        let (last, far, _) = slices.fold(start, search).reduce(start, |mut one, other| {
+            one.1.extend(other.1);
+            (one.0.max(other.0), one.1, one.2)
+        });
+        // The first offset is no step at all, and has the length of none.
+        let near = self.offsets.squared(last);
+        if far.is_empty() { near } else { near.max(self.field().farthest(&queries.subset(far))) }
+    }
+
     fn field(&self) -> Field<'_> {
         Field::new(self.border, self.offsets.spacing())
     }
@@ -78,17 +102,16 @@ impl Target<'_> {
         if queries.count * TILE_WORK <= work {
             return false;
         }
-        let stride = queries.count.div_ceil(SAMPLE);
         let mut seen = self.offsets.memory();
-        let mut is_missed = |&(index, bit): &(usize, usize)| {
+        let mut is_missed = |(index, bit): (usize, usize)| {
             let [slice, row, column] = queries.position(index, bit);
             let tile = [slice, row / SIDE * SIDE, column / SIDE];
             let query = 1 << (row % SIDE * SIDE + column % SIDE);
             self.offsets.nearest(self.tiles, tile, query, &mut seen, |_, _| ()) != 0
         };
-        let sample = (0..queries.count).step_by(stride);
+        let sample: Vec<_> = sample_of(queries).collect();
         let tried = sample.len();
-        let missed = pick(&queries.bits, sample).filter(|voxel| is_missed(voxel)).count();
+        let missed = sample.into_iter().filter(|&voxel| is_missed(voxel)).count();
         missed * queries.count / tried * TILE_WORK > work
     }
 
@@ -176,6 +199,19 @@ impl Counts {
         self.far.extend(other.far);
         Self { groups: self.groups.join(other.groups), ..self }
     }
+}
+
+/// Returns some voxels set in `queries`, spread over its hull, as words and bits; one at least.
+fn sample_of(queries: &Border) -> impl Iterator<Item = (usize, usize)> {
+    let [_, rows, words] = queries.shape;
+    let hull = &queries.hull;
+    let first = hull.slices.start * rows * words;
+    let plane = &queries.bits[first..hull.slices.end * rows * words];
+    let part = plane.len().div_ceil(SAMPLE);
+    plane.chunks(part).enumerate().filter_map(move |(at, plane)| {
+        let index = plane.iter().position(|&word| word != 0)?;
+        Some((first + at * part + index, plane[index].trailing_zeros() as usize))
+    })
 }
 
 /// Visits the tiles of a slice that hold a query, with their `[slice, row, column of bytes]`.

@@ -3,6 +3,7 @@ use proptest::prelude::*;
 use super::bits::pick;
 use super::border::Border;
 use super::field::{Field, nearest_of_one};
+use super::planes::Masks;
 use super::*;
 use crate::{Mode, evaluate};
 
@@ -34,7 +35,7 @@ impl Case {
     /// Every distance by the field, in both directions; both sides must have a voxel.
     fn by_field(&self) -> SurfaceDistances {
         let planes = Planes::pack(&self.prediction, &self.reference, self.shape, &[1]);
-        let border = |bits: &[u64]| Border::of(&planes, bits, 0, Mode::Volume);
+        let border = |masks: &Masks| Border::of(&planes, masks, 0, Mode::Volume);
         let (prediction, reference) = (border(&planes.prediction), border(&planes.reference));
         let directed = |from: &Border, to: &Border| {
             let squared = Field::new(to, &self.spacing_mm).nearest(from);
@@ -229,7 +230,7 @@ proptest! {
     ) {
         if let Some(plain) = case.plain(case.spacing_mm, Mode::Volume) {
             let planes = Planes::pack(&case.prediction, &case.reference, case.shape, &[1]);
-            let border = |bits: &[u64]| Border::of(&planes, bits, 0, Mode::Volume);
+            let border = |masks: &Masks| Border::of(&planes, masks, 0, Mode::Volume);
             let (queries, target) = (border(&planes.prediction), border(&planes.reference));
             let rank = choice.index(plain.prediction_to_reference_mm.len());
             let (index, bit) = pick(&queries.bits, [rank]).next().unwrap();

@@ -25,7 +25,7 @@ impl ElementPair {
         mode: Mode,
         spacings: &[[f64; 3]],
     ) -> Option<Self> {
-        let extent = planes.extents[label].as_ref()?;
+        let extent = &planes.extent(label);
         if Status::of(&planes.confusion[label]) != Status::Ok {
             return None;
         }
