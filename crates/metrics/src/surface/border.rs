@@ -117,7 +117,14 @@ pub(super) struct Rows<'a> {
 impl<'a> Rows<'a> {
     pub(super) fn new(planes: &Planes, masks: &'a Masks, label: usize, extent: &'a Extent) -> Self {
         let (shape, labels) = (planes.shape, masks.extents.len());
-        Self { shape, labels, label, bits: &masks.bits, extent, outside: vec![0; extent.words.len()] }
+        Self {
+            shape,
+            labels,
+            label,
+            bits: &masks.bits,
+            extent,
+            outside: vec![0; extent.words.len()],
+        }
     }
 
     /// Returns the row at this place of the image, zeros if it lies outside the box.

@@ -91,9 +91,13 @@ impl<'a> Field<'a> {
         // Columns of words are not contiguous in raster order, so all tasks share one list. Each
         // value is written once and read after the last task: no order between tasks is needed.
         let squared: Vec<AtomicU64> = (0..queries.count).map(|_| AtomicU64::new(0)).collect();
-        self.search(queries, |_| Listing::default(), |queries, found| {
-            self.put_in_raster_order(queries, &found, &ranks, &squared);
-        });
+        self.search(
+            queries,
+            |_| Listing::default(),
+            |queries, found| {
+                self.put_in_raster_order(queries, &found, &ranks, &squared);
+            },
+        );
         squared.into_iter().map(|bits| f64::from_bits(bits.into_inner())).collect()
     }
 
@@ -121,11 +125,15 @@ impl<'a> Field<'a> {
     /// Returns the largest squared distance to the target from any of `queries`.
     pub(super) fn farthest(&self, queries: &Border) -> f64 {
         let largest = Mutex::new(0.0);
-        self.search(queries, |_| Farthest::default(), |_, found| {
-            let found = found.into_iter().flatten().map(|farthest| farthest.squared);
-            let mut largest = locked(&largest);
-            *largest = found.fold(*largest, f64::max);
-        });
+        self.search(
+            queries,
+            |_| Farthest::default(),
+            |_, found| {
+                let found = found.into_iter().flatten().map(|farthest| farthest.squared);
+                let mut largest = locked(&largest);
+                *largest = found.fold(*largest, f64::max);
+            },
+        );
         largest.into_inner().expect("no one panics while it is locked")
     }
 

@@ -101,7 +101,7 @@ fn queries_of<'a>(queries: &Border, groups: impl IntoIterator<Item = &'a Group>)
         places.map(move |(slice, row)| (slice * rows + row) * words + byte / 8)
     };
     let mask = |group: &Group| 0xff << (group.byte % 8 * 8);
-    queries.subset(groups.into_iter().flat_map(|group| {
-        indices(group).map(move |index| (index, mask(group)))
-    }))
+    queries.subset(
+        groups.into_iter().flat_map(|group| indices(group).map(move |index| (index, mask(group)))),
+    )
 }

@@ -84,9 +84,15 @@ impl Profile<'_> {
         // Knots are the last places of groups of `GROUP`.
         let knots = if self.moves_forward { wanted.len() / GROUP } else { 0 };
         let of_knot = |knot: usize| knot * GROUP + GROUP - 1;
-        self.spans(knots, |knot| wanted[of_knot(knot)], &within, spans, |knot, least| {
-            put(of_knot(knot), least);
-        });
+        self.spans(
+            knots,
+            |knot| wanted[of_knot(knot)],
+            &within,
+            spans,
+            |knot, least| {
+                put(of_knot(knot), least);
+            },
+        );
         for (knot, group) in wanted.chunks(GROUP).enumerate() {
             let range = if self.moves_forward {
                 enclosing(spans, &within, knot.checked_sub(1), knot)
@@ -136,11 +142,7 @@ impl Profile<'_> {
 
     /// Returns the least sums at some places.
     #[inline(always)]
-    fn least(
-        &self,
-        at: [usize; TOGETHER],
-        candidates: Range<usize>,
-    ) -> [[f64; LANES]; TOGETHER] {
+    fn least(&self, at: [usize; TOGETHER], candidates: Range<usize>) -> [[f64; LANES]; TOGETHER] {
         let mut least = [[f64::INFINITY; LANES]; TOGETHER];
         let across = at.map(|at| self.steps.from(at));
         for (&place, squared) in self.candidates(candidates) {

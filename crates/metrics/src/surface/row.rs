@@ -39,10 +39,13 @@ impl Row {
     fn steps(&self, block: usize) -> [i32; LANES] {
         let start = block * LANES;
         let (low, high) = (self.bits & ((1 << start) - 1), self.bits >> start >> LANES);
-        #[expect(clippy::cast_possible_truncation, clippy::cast_possible_wrap, reason = "at most 64")]
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_possible_wrap,
+            reason = "at most 64"
+        )]
         let start = start as i32;
-        let before =
-            if low == 0 { start + self.before } else { start - low.ilog2().cast_signed() };
+        let before = if low == 0 { start + self.before } else { start - low.ilog2().cast_signed() };
         let after =
             if high == 0 { self.after - start } else { 8 + high.trailing_zeros().cast_signed() };
         let mut steps = IN_BYTE[usize::from(self.bits.to_le_bytes()[block])];

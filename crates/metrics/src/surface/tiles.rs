@@ -80,7 +80,8 @@ impl Tiles {
         };
         let slices = cut(blocks_of_slices, BLOCK, self.margins.slices, &border.hull.slices);
         let rows_held = cut(blocks_of_rows, SIDE, self.margins.rows, &border.hull.rows);
-        let bytes = cut(bytes, 1, MARGIN_TILES, &(border.hull.words.start * 8..border.hull.words.end * 8));
+        let bytes =
+            cut(bytes, 1, MARGIN_TILES, &(border.hull.words.start * 8..border.hull.words.end * 8));
         if bytes.is_empty() {
             return;
         }

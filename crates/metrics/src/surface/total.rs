@@ -119,6 +119,9 @@ mod tests {
         total.add(&[0.1; 10]);
         total.add_times(0.1, 10);
         // 0.1 is 3602879701896397 / 2⁵⁵.
-        assert_eq!(total.sum().to_bits(), (20.0 * 3_602_879_701_896_397.0 / 2f64.powi(55)).to_bits());
+        assert_eq!(
+            total.sum().to_bits(),
+            (20.0 * 3_602_879_701_896_397.0 / 2f64.powi(55)).to_bits()
+        );
     }
 }
