@@ -79,9 +79,9 @@ fn run_starts<L: Label>(prediction: &[L], reference: &[L], gather: impl Gather) 
     let pairs = prediction.windows(2).zip(reference.windows(2));
     for (changed, (prediction, reference)) in changed[1..].iter_mut().zip(pairs) {
         // Both comparisons always run: a branch between them would keep the loop from vectorizing.
-        let changes =
+        let differs =
             u8::from(prediction[0] != prediction[1]) | u8::from(reference[0] != reference[1]);
-        *changed = 0u8.wrapping_sub(changes);
+        *changed = 0u8.wrapping_sub(differs);
     }
     gather.gather(&changed)
 }

@@ -67,7 +67,11 @@ const IN_BYTE: [[i32; LANES]; 256] = {
         let mut bit = 0;
         while bit < 64 {
             let (from, to) = (bit / LANES, bit % LANES);
-            #[expect(clippy::cast_possible_truncation, reason = "below 8")]
+            #[expect(
+                clippy::cast_possible_truncation,
+                clippy::cast_possible_wrap,
+                reason = "below 8"
+            )]
             let apart = from.abs_diff(to) as i32;
             if byte >> to & 1 == 1 && apart < steps[byte][from] {
                 steps[byte][from] = apart;

@@ -105,13 +105,13 @@ impl<'a> Tally<'a> {
     }
 
     /// Adds what another task found.
-    pub(super) fn join(mut self, other: Self) -> Self {
+    pub(super) fn join(mut self, mut other: Self) -> Self {
         self.largest = self.largest.max(other.largest);
         self.total.add_total(other.total);
         for (within, other) in self.within.iter_mut().zip(&other.within) {
             *within += other;
         }
-        self.gathered.extend(&other.gathered);
+        self.gathered.append(&mut other.gathered);
         self
     }
 

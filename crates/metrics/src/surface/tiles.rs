@@ -188,7 +188,7 @@ fn blocks_of(border: &Border) -> [Range<usize>; 3] {
 
 /// Sets every flag within `steps` of a set one along an axis of `count` flags, `stride` apart.
 fn widen(flags: &mut [bool], count: usize, stride: usize, steps: usize) {
-    for start in (0..flags.len()).filter(|index| index / stride % count == 0) {
+    for start in (0..flags.len()).filter(|index| (index / stride).is_multiple_of(count)) {
         let places = (start..start + count * stride).step_by(stride);
         // Flags that were set this way are not set ones of before: remember how far those are.
         let mut since = usize::MAX;

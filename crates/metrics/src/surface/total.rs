@@ -43,7 +43,9 @@ impl Total {
             } else {
                 chunks.as_flattened().iter().for_each(|&value| self.add_times(value, 1));
             }
-            rest.iter().for_each(|&value| self.add_times(value, 1));
+            for &value in rest {
+                self.add_times(value, 1);
+            }
         }
     }
 
@@ -108,7 +110,9 @@ mod tests {
             at_once.add(&values);
             values.reverse();
             let mut one_by_one = Total::default();
-            values.iter().for_each(|&value| one_by_one.add_times(value, 1));
+            for &value in &values {
+                one_by_one.add_times(value, 1);
+            }
             prop_assert_eq!(at_once, one_by_one);
         }
     }
