@@ -2,7 +2,7 @@
 //!
 //! Every value is rounded to a multiple of `2⁻⁵⁶` and the multiples are added up as integers, so a
 //! sum does not depend on which thread found which distance first. The least spacing, `10⁻⁶`,
-//! keeps 36 binary digits that way, and a distance from a thousandth on all of its own 53.
+//! keeps 36 binary digits that way, and a distance from a sixteenth on all of its own 53.
 
 #![expect(clippy::inline_always, reason = "callers compile these for the widest vectors there are")]
 
