@@ -5,8 +5,11 @@
 //! | prediction has the class | `true_positives` | `false_positives` |
 //! | prediction has not | `false_negatives` | `true_negatives` |
 
+#![expect(clippy::inline_always, reason = "callers compile these for the widest vectors there are")]
+
 use std::collections::BTreeSet;
 
+use crate::gather::{Gather, Packing, pack};
 use crate::label::Columns;
 use crate::runs::{CHUNK, for_each_run, starts};
 use crate::{Error, Label};
@@ -150,14 +153,31 @@ pub fn count_confusion<L: Label>(
     check_labels(labels)?;
     let columns = Columns::new(labels);
     let mut tallies = vec![Tally::default(); columns.count()];
-    for (prediction, reference) in prediction.chunks(CHUNK).zip(reference.chunks(CHUNK)) {
-        for_each_run(prediction, reference, starts(prediction, reference), |run| {
-            let predicted = columns.of(run.prediction);
-            let expected = columns.of(run.reference);
-            count_run(&mut tallies, predicted, expected, run.length as u64);
-        });
-    }
+    pack(Counting { prediction, reference, columns: &columns, tallies: &mut tallies });
     Ok(tallies.iter().map(|tally| tally.confusion(reference.len() as u64)).collect())
+}
+
+/// Counts all voxels, run by run.
+struct Counting<'a, L> {
+    prediction: &'a [L],
+    reference: &'a [L],
+    columns: &'a Columns,
+    tallies: &'a mut [Tally],
+}
+
+impl<L: Label> Packing for Counting<'_, L> {
+    #[inline(always)]
+    fn pack<G: Gather>(self, gather: G) {
+        let chunks = self.prediction.chunks(CHUNK).zip(self.reference.chunks(CHUNK));
+        for (prediction, reference) in chunks {
+            let starts = starts(prediction, reference, gather);
+            for_each_run(prediction, reference, starts, |run| {
+                let predicted = self.columns.of(run.prediction);
+                let expected = self.columns.of(run.reference);
+                count_run(self.tallies, predicted, expected, run.length as u64);
+            });
+        }
+    }
 }
 
 /// Voxels of one label: enough to fill in a [`Confusion`] once the total is known.
@@ -188,6 +208,7 @@ impl Tally {
 }
 
 /// Counts the voxels of a word of bits per map.
+#[inline(always)]
 pub(crate) fn count_word(tally: &mut Tally, predicted: u64, expected: u64) {
     tally.predicted += u64::from(predicted.count_ones());
     tally.expected += u64::from(expected.count_ones());
@@ -195,6 +216,7 @@ pub(crate) fn count_word(tally: &mut Tally, predicted: u64, expected: u64) {
 }
 
 /// Counts `length` voxels that all have this pair of columns.
+#[inline(always)]
 pub(crate) fn count_run(
     tallies: &mut [Tally],
     predicted: Option<usize>,

@@ -1,7 +1,7 @@
 //! All distances of one class, in either convention of what a surface is.
 
 use crate::surface::{ElementPair, Pair, Planes, Statistics};
-use crate::{ElementDistances, Options, SurfaceDistances};
+use crate::{ElementDistances, Options};
 
 /// What the surface of a mask is made of, and what its parts weigh.
 ///
@@ -49,9 +49,9 @@ impl Distances {
         match options.convention {
             Convention::Voxel => {
                 let pair = Pair::new(planes, index, options.mode, &spacings)?;
-                let distances = pair.distances(&spacings[0]);
-                let hausdorff_voxels = pair.hausdorff(&spacings[1], &distances, &spacings[0]);
-                Some(Self::between_voxels(&distances, hausdorff_voxels, options))
+                let (statistics, hausdorff_voxels) =
+                    pair.statistics(&spacings[0], &options.tolerances_mm, &spacings[1]);
+                Some(Self::between_voxels(statistics, hausdorff_voxels))
             }
             Convention::DeepMind => {
                 let pair = ElementPair::new(planes, index, options.mode, &spacings)?;
@@ -62,12 +62,7 @@ impl Distances {
         }
     }
 
-    fn between_voxels(
-        distances: &SurfaceDistances,
-        hausdorff_voxels: f64,
-        options: &Options,
-    ) -> Self {
-        let statistics = Statistics::of(distances, &options.tolerances_mm);
+    fn between_voxels(statistics: Statistics, hausdorff_voxels: f64) -> Self {
         Self {
             hausdorff_mm: statistics.hausdorff_mm,
             hausdorff95_mm: statistics.hausdorff95_mm,

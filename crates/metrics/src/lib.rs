@@ -67,6 +67,7 @@ mod confusion;
 mod distances;
 mod error;
 mod evaluate;
+mod gather;
 mod label;
 mod percentile;
 mod runs;

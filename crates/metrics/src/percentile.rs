@@ -1,115 +1,63 @@
 //! Percentiles as numpy computes them, and of values that weigh differently.
 
-use std::ops::Range;
-
-use rayon::prelude::*;
-
-/// Ranges of equal length that values are counted in to find where a rank lies.
-const BUCKETS: usize = 4096;
-
 /// Returns the value below which the share `fraction` of all values lies, interpolated linearly
 /// between neighbouring order statistics. The values are those of all `parts` together.
-///
-/// The rank is `(n − 1)·fraction`, and the interpolation runs from the nearer end, which is how
-/// `numpy.percentile` rounds.
 ///
 /// # Panics
 ///
 /// If there are no values or `fraction` is not in `0..=1`.
 pub(crate) fn percentile(parts: &[&[f64]], fraction: f64) -> f64 {
-    let values = || parts.iter().flat_map(|part| part.iter().copied());
-    let smallest = values().fold(f64::INFINITY, f64::min);
-    let largest = values().fold(f64::NEG_INFINITY, f64::max);
-    Counted::new(parts, smallest, largest).percentile(0..parts.len(), fraction)
+    let values = parts.concat();
+    Rank::new(values.len(), fraction).percentile(values)
 }
 
-/// Lists of values counted by size, from which several percentiles can be taken.
-///
-/// Millions of values are counted, not copied: only those near a wanted rank are.
-#[derive(Debug)]
-pub(crate) struct Counted<'a> {
-    parts: &'a [&'a [f64]],
-    /// Values of each part in each of [`BUCKETS`].
-    counts: Vec<Vec<usize>>,
-    smallest: f64,
-    scale: f64,
+/// Where a percentile lies among the values in ascending order: at `(count − 1)·fraction`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Rank {
+    count: usize,
+    below: usize,
+    /// How far from the value of rank `below` to the next.
+    weight: f64,
 }
 
-impl<'a> Counted<'a> {
-    /// Counts values that lie in `smallest..=largest`.
-    pub(crate) fn new(parts: &'a [&'a [f64]], smallest: f64, largest: f64) -> Self {
-        let scale = (BUCKETS - 1) as f64 / (largest - smallest);
-        let mut counted = Self { parts, counts: Vec::new(), smallest, scale };
-        let count = |part: &&[f64]| {
-            let mut counts = vec![0; BUCKETS];
-            for &value in *part {
-                counts[counted.bucket(value)] += 1;
-            }
-            counts
-        };
-        counted.counts = parts.par_iter().map(count).collect();
-        counted
-    }
-
-    /// Returns the percentile of all values in some of the parts, as [`percentile`] does.
+impl Rank {
+    /// Finds the place of a percentile among `count` values.
+    ///
+    /// # Panics
+    ///
+    /// If there are no values or `fraction` is not in `0..=1`.
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
         reason = "fraction is in 0..=1, so the rank is in 0..=last"
     )]
-    pub(crate) fn percentile(&self, parts: Range<usize>, fraction: f64) -> f64 {
-        let count: usize = self.parts[parts.clone()].iter().map(|part| part.len()).sum();
+    pub(crate) fn new(count: usize, fraction: f64) -> Self {
         assert!(count > 0, "a percentile needs at least one value");
         assert!((0.0..=1.0).contains(&fraction), "fraction must lie in 0..=1, got {fraction}");
         let rank = (count - 1) as f64 * fraction;
-        let weight = rank - rank.floor();
-        let (low, high) = self.neighbours(parts, rank as usize);
-        if weight == 0.0 {
+        Self { count, below: rank as usize, weight: rank - rank.floor() }
+    }
+
+    /// Returns how many of the largest values tell the percentile.
+    pub(crate) fn values_needed(&self) -> usize {
+        self.count - self.below
+    }
+
+    /// Returns the percentile, given at least the [`Self::values_needed`] largest values, in any
+    /// order.
+    ///
+    /// The interpolation runs from the nearer end, which is how `numpy.percentile` rounds.
+    pub(crate) fn percentile(&self, mut largest: Vec<f64>) -> f64 {
+        let missing = self.count - largest.len();
+        let (_, &mut low, above) =
+            largest.select_nth_unstable_by(self.below - missing, f64::total_cmp);
+        if self.weight == 0.0 {
             return low;
         }
+        let high = above.iter().copied().fold(f64::INFINITY, f64::min);
         let step = high - low;
-        if weight < 0.5 { low + step * weight } else { high - step * (1.0 - weight) }
+        if self.weight < 0.5 { low + step * self.weight } else { high - step * (1.0 - self.weight) }
     }
-
-    /// Returns the value of a rank and that of the next, infinity after the last.
-    fn neighbours(&self, parts: Range<usize>, rank: usize) -> (f64, f64) {
-        let counts = &self.counts[parts.clone()];
-        let in_bucket = |bucket: usize| counts.iter().map(|counts| counts[bucket]).sum::<usize>();
-        let (mut first, mut before) = (0, 0);
-        while before + in_bucket(first) <= rank {
-            before += in_bucket(first);
-            first += 1;
-        }
-        // The next value may be the first of a later bucket.
-        let (mut last, mut until) = (first, before + in_bucket(first));
-        while until <= rank + 1 && last + 1 < BUCKETS {
-            last += 1;
-            until += in_bucket(last);
-        }
-        let mut inside = Vec::with_capacity(until - before);
-        for part in &self.parts[parts] {
-            let near = part.iter().filter(|&&value| (first..=last).contains(&self.bucket(value)));
-            inside.extend(near);
-        }
-        let (_, &mut low, above) = inside.select_nth_unstable_by(rank - before, f64::total_cmp);
-        (low, above.iter().copied().fold(f64::INFINITY, f64::min))
-    }
-
-    /// Returns the bucket of a value. Rounding keeps the order: no value comes before the bucket of
-    /// a smaller one.
-    fn bucket(&self, value: f64) -> usize {
-        bucket((value - self.smallest) * self.scale)
-    }
-}
-
-/// Returns the bucket of a value scaled to `0..BUCKETS`; if all values are equal, none has a scale.
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "a cast takes NaN to 0, and what exceeds the last bucket by rounding is in it"
-)]
-fn bucket(scaled: f64) -> usize {
-    (scaled as u32 as usize).min(BUCKETS - 1)
 }
 
 /// Returns the smallest value up to which the weights sum to the share `fraction` of all weights.
@@ -143,7 +91,7 @@ pub(crate) fn weighted_percentile(weighted: &mut [(f64, f64)], fraction: f64) ->
 mod tests {
     use proptest::prelude::*;
 
-    use super::{percentile, weighted_percentile};
+    use super::{Rank, percentile, weighted_percentile};
 
     proptest! {
         #[test]
@@ -193,6 +141,9 @@ mod tests {
                 high - (high - low) * (1.0 - weight)
             };
             prop_assert_eq!(found.to_bits(), expected.to_bits());
+            let place = Rank::new(values.len(), fraction);
+            let largest = values.split_off(values.len() - place.values_needed());
+            prop_assert_eq!(place.percentile(largest).to_bits(), expected.to_bits());
         }
     }
 

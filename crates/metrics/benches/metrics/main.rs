@@ -28,6 +28,8 @@ struct Arguments {
     python: Option<PathBuf>,
     /// Which spoiled cases are timed: those whose name contains this.
     only: String,
+    /// Whether all other tools are timed on spoiled cases, not the fastest one alone.
+    all_on_spoiled: bool,
 }
 
 fn main() {
@@ -36,7 +38,9 @@ fn main() {
     let ordinary = [Case::read("perf_mr224"), Case::read("perf_ct256"), Case::large()];
     // Before and after the other tools, in case the machine is busier at one time than the other.
     let before = ordinary.each_ref().map(time);
-    let peers = arguments.python.map(|python| Peers::measure(&python, &arguments.out, &ordinary));
+    let Arguments { out, python, only, all_on_spoiled } = &arguments;
+    let peers =
+        python.as_ref().map(|python| Peers::measure(python, out, &ordinary, only, *all_on_spoiled));
 
     let mut results = Vec::new();
     println!("\n{:<24} {:>9}   fastest run of each, ratio to duomo", "case", "duomo");
@@ -46,7 +50,7 @@ fn main() {
         println!("{:<24} {}{}", case.name, text(usual), peer_columns(peers.as_ref(), case, usual));
         results.push(json!({"case": case.name, "shape": case.shape, "seconds": seconds}));
         for spoiled in case.spoiled() {
-            if !spoiled.name.contains(&arguments.only) {
+            if !spoiled.name.contains(only) {
                 continue;
             }
             let seconds = time(&spoiled);
@@ -67,15 +71,15 @@ fn main() {
     let report = json!({
         "schema": "duomo.bench-metrics/1", "threads": threads, "cases": results, "peers": peers,
     });
-    let file = arguments.out.join("results.json");
+    let file = out.join("results.json");
     std::fs::write(&file, format!("{report:#}\n")).expect("the results can be written");
     println!("\n{}", file.display());
 }
 
-/// Reads `--out DIR`, `--python FILE` and `--only NAME`; cargo adds `--bench`.
+/// Reads `--out DIR`, `--python FILE`, `--only NAME` and `--all-on-spoiled`; cargo adds `--bench`.
 fn arguments() -> Arguments {
     let out = env!("CARGO_TARGET_TMPDIR").into();
-    let mut arguments = Arguments { out, python: None, only: String::new() };
+    let mut arguments = Arguments { out, python: None, only: String::new(), all_on_spoiled: false };
     let mut words = std::env::args_os().skip(1);
     while let Some(word) = words.next() {
         match word.to_str() {
@@ -85,6 +89,7 @@ fn arguments() -> Arguments {
                 let only = words.next().expect("--only needs part of a name");
                 arguments.only = only.to_string_lossy().into_owned();
             }
+            Some("--all-on-spoiled") => arguments.all_on_spoiled = true,
             Some("--bench") => {}
             _ => panic!("unknown argument {}", word.display()),
         }

@@ -7,8 +7,11 @@ use serde_json::{Value, json};
 
 use crate::cases::{Case, LABELS};
 
-/// The fastest of the other tools on segmentations as they usually are.
-const FASTEST: &str = "mikan-rs";
+/// The other tools, the fastest on segmentations as they usually are first.
+const TOOLS: [&str; 4] = ["mikan-rs", "surface-distance", "monai", "SimpleITK"];
+
+/// Voxels of the largest case that every tool gets gone wrong, too: some take seconds as it is.
+const SMALL: usize = 256 * 256 * 160;
 
 /// What the script wrote.
 pub(crate) struct Peers {
@@ -17,8 +20,15 @@ pub(crate) struct Peers {
 
 impl Peers {
     /// Writes the arrays to `folder` and runs the script there: all tools on the cases as they are, the
-    /// fastest one also on those gone wrong.
-    pub(crate) fn measure(python: &Path, folder: &Path, cases: &[Case]) -> Self {
+    /// fastest one also on those gone wrong whose name contains `only`, and with `all_on_spoiled`
+    /// all tools on those of small cases.
+    pub(crate) fn measure(
+        python: &Path,
+        folder: &Path,
+        cases: &[Case],
+        only: &str,
+        all_on_spoiled: bool,
+    ) -> Self {
         let write = |name: &str, bytes: &[u8]| {
             std::fs::write(folder.join(name), bytes).expect("the arrays can be written");
         };
@@ -35,8 +45,10 @@ impl Peers {
             list(case, &case.name, Value::Null);
         }
         for case in cases {
-            for spoiled in case.spoiled() {
-                list(&spoiled, &case.name, json!([FASTEST]));
+            let is_for_all = all_on_spoiled && case.reference.len() <= SMALL;
+            for spoiled in case.spoiled().iter().filter(|spoiled| spoiled.name.contains(only)) {
+                let tools = if is_for_all { &TOOLS[..] } else { &TOOLS[..1] };
+                list(spoiled, &case.name, json!(tools));
             }
         }
         write("cases.json", Value::from(listed).to_string().as_bytes());

@@ -40,12 +40,3 @@ pub(super) fn pick(
         (index, bits.trailing_zeros() as usize)
     })
 }
-
-/// Returns a plane that holds the set bits of ascending ranks alone.
-pub(super) fn subset(plane: &[u64], ranks: impl IntoIterator<Item = usize>) -> Vec<u64> {
-    let mut subset = vec![0; plane.len()];
-    for (index, bit) in pick(plane, ranks) {
-        subset[index] |= 1 << bit;
-    }
-    subset
-}

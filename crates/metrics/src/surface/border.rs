@@ -1,6 +1,8 @@
 //! The surface of a mask, cut out of its bit plane by shifts.
 
-use super::planes::{Extent, Planes};
+#![expect(clippy::inline_always, reason = "callers compile these for the widest vectors there are")]
+
+use super::planes::{Extent, Masks, Planes};
 use crate::Mode;
 
 /// Surface voxels of one mask inside the box that holds both masks of the label, or other points to
@@ -13,36 +15,85 @@ pub(super) struct Border {
     pub(super) shape: [usize; 3],
     /// One bit per voxel of the box, `[slices, rows, words]`.
     pub(super) bits: Vec<u64>,
+    /// The smallest box that holds all bits that are set.
+    pub(super) hull: Extent,
+    /// Bits that are set.
+    pub(super) count: usize,
 }
 
 impl Border {
+    /// Takes any bits of a box.
+    pub(super) fn new(shape: [usize; 3], bits: Vec<u64>) -> Self {
+        let [_, rows, words] = shape;
+        let (mut hull, mut count) = (Extent::default(), 0);
+        for (index, word) in bits.iter().enumerate().filter(|(_, word)| **word != 0) {
+            count += word.count_ones() as usize;
+            hull.include([index / words / rows, index / words % rows, index % words]);
+        }
+        Self { shape, bits, hull, count }
+    }
+
     /// Returns the voxels of the mask that have a face neighbour outside it.
     ///
     /// Voxels beyond the image are outside every mask, so a voxel at its edge is on the surface.
-    pub(super) fn of(planes: &Planes, bits: &[u64], label: usize, mode: Mode) -> Self {
-        let Some(extent) = &planes.extents[label] else {
-            return Self { shape: [0; 3], bits: Vec::new() };
-        };
+    pub(super) fn of(planes: &Planes, masks: &Masks, label: usize, mode: Mode) -> Self {
+        let extent = planes.extent(label);
         let shape = extent.shape();
-        let mut border = Self { shape, bits: vec![0; shape.iter().product()] };
-        let rows = Rows::new(planes, bits, label, extent);
-        let targets = border.bits.chunks_exact_mut(shape[2]);
-        let positions =
-            extent.slices.clone().flat_map(|d| extent.rows.clone().map(move |h| (d, h)));
-        for (target, (d, h)) in targets.zip(positions) {
-            let middle = rows.at(d, h);
-            let (front, back) = match mode {
-                Mode::Volume => (rows.at(d.wrapping_sub(1), h), rows.at(d + 1, h)),
-                // A mask is its own neighbour across slices: that direction never opens it.
-                Mode::Slice => (middle, middle),
-            };
-            border_row(
-                middle,
-                [rows.at(d, h.wrapping_sub(1)), rows.at(d, h + 1), front, back],
-                target,
-            );
-        }
+        let mut border = Self {
+            shape,
+            bits: vec![0; shape.iter().product()],
+            hull: Extent::default(),
+            count: 0,
+        };
+        let rows = Rows::new(planes, masks, label, &extent);
+        pulp::Arch::new().dispatch(|| {
+            for d in masks.extents[label].slices.clone() {
+                for h in masks.extents[label].rows.clone() {
+                    border.cut_row(&rows, [d, h], mode);
+                }
+            }
+        });
         border
+    }
+
+    /// Fills in the row of the box that is at `[d, h]` in the image.
+    #[inline(always)]
+    fn cut_row(&mut self, rows: &Rows<'_>, [d, h]: [usize; 2], mode: Mode) {
+        let middle = rows.at(d, h);
+        // Memory that is not written is not taken from the system.
+        if middle.iter().all(|&word| word == 0) {
+            return;
+        }
+        let (front, back) = match mode {
+            Mode::Volume => (rows.at(d.wrapping_sub(1), h), rows.at(d + 1, h)),
+            // A mask is its own neighbour across slices: that direction never opens it.
+            Mode::Slice => (middle, middle),
+        };
+        let [_, height, words] = self.shape;
+        let (slice, row) = (d - rows.extent.slices.start, h - rows.extent.rows.start);
+        let target = &mut self.bits[(slice * height + row) * words..][..words];
+        let neighbours = [rows.at(d, h.wrapping_sub(1)), rows.at(d, h + 1), front, back];
+        border_row(middle, neighbours, target);
+        for word in (0..words).filter(|&word| target[word] != 0) {
+            self.count += target[word].count_ones() as usize;
+            self.hull.include([slice, row, word]);
+        }
+    }
+
+    /// Returns the voxels in some words that a mask holds, each given as `(word, mask)`.
+    pub(super) fn subset(&self, masks: impl IntoIterator<Item = (usize, u64)>) -> Self {
+        let [_, rows, words] = self.shape;
+        let mut hull = Extent::default();
+        let (mut bits, mut count) = (vec![0; self.bits.len()], 0);
+        for (index, mask) in masks {
+            let added = self.bits[index] & mask & !bits[index];
+            if added != 0 {
+                bits[index] |= added;
+                count += added.count_ones() as usize;
+                hull.include([index / words / rows, index / words % rows, index % words]);
+            }
+        }
+        Self { shape: self.shape, bits, hull, count }
     }
 
     /// Returns the `[slice, row, column]` of a bit of a word.
@@ -64,9 +115,16 @@ pub(super) struct Rows<'a> {
 }
 
 impl<'a> Rows<'a> {
-    pub(super) fn new(planes: &Planes, bits: &'a [u64], label: usize, extent: &'a Extent) -> Self {
-        let (shape, labels) = (planes.shape, planes.extents.len());
-        Self { shape, labels, label, bits, extent, outside: vec![0; extent.words.len()] }
+    pub(super) fn new(planes: &Planes, masks: &'a Masks, label: usize, extent: &'a Extent) -> Self {
+        let (shape, labels) = (planes.shape, masks.extents.len());
+        Self {
+            shape,
+            labels,
+            label,
+            bits: &masks.bits,
+            extent,
+            outside: vec![0; extent.words.len()],
+        }
     }
 
     /// Returns the row at this place of the image, zeros if it lies outside the box.
@@ -84,17 +142,17 @@ impl<'a> Rows<'a> {
 /// Writes the voxels of `row` that miss one of their six face neighbours.
 ///
 /// Words left and right of the box hold no voxel of the label, so zeros stand in for them.
+#[inline(always)]
 fn border_row(row: &[u64], neighbours: [&[u64]; 4], border: &mut [u64]) {
-    for (word, target) in border.iter_mut().enumerate() {
+    let words = border.len();
+    let (row, neighbours) = (&row[..words], neighbours.map(|other| &other[..words]));
+    let mut before = 0;
+    for word in 0..words {
         let bits = row[word];
-        if bits == 0 {
-            continue;
-        }
-        let before = if word > 0 { row[word - 1] } else { 0 };
-        let after = row.get(word + 1).copied().unwrap_or(0);
-        let left = bits << 1 | before >> 63;
-        let right = bits >> 1 | after << 63;
-        let enclosed = neighbours.iter().fold(left & right, |all, other| all & other[word]);
-        *target = bits & !enclosed;
+        let after = if word + 1 < words { row[word + 1] } else { 0 };
+        let enclosed = (bits << 1 | before >> 63) & (bits >> 1 | after << 63);
+        let enclosed = neighbours.iter().fold(enclosed, |all, other| all & other[word]);
+        border[word] = bits & !enclosed;
+        before = bits;
     }
 }

@@ -19,28 +19,29 @@ use std::sync::{Mutex, MutexGuard};
 
 use rayon::prelude::*;
 
-use super::bits::{count, for_each_bit, ranks};
+use super::bits::{for_each_bit, ranks};
 use super::border::Border;
-use super::profile::{LANES, Profile, Scratch, moves_forward, smaller};
+use super::groups::{Groups, Stretch};
+use super::passes::{BLOCKS, Passes, Queries};
+use super::profile::{LANES, Profile, Steps, moves_forward, smaller};
+use super::receiver::{Counting, Farthest, Listing, Receiver};
 use super::row::{Row, first_column, last_column};
-
-/// Blocks of [`LANES`] columns in a word.
-const BLOCKS: usize = 64 / LANES;
+use super::tally::{Question, Tally};
 
 /// A surface, planned for the three passes.
 #[derive(Debug)]
 pub(super) struct Field<'a> {
-    target: &'a Border,
+    pub(super) target: &'a Border,
     /// Slices that hold a voxel.
-    slices: Vec<usize>,
+    pub(super) slices: Vec<usize>,
     /// Rows that hold a voxel, for each of `slices`.
-    rows: Vec<Vec<usize>>,
-    /// Squared lengths of whole steps along `[D, H]`.
-    steps_squared: [Vec<f64>; 2],
+    pub(super) rows: Vec<Vec<usize>>,
+    /// Squared lengths of steps along `[D, H]`.
+    pub(super) steps: [Steps; 2],
     /// Length of a step along `W`.
-    column_length: f64,
+    pub(super) column_length: f64,
     /// Whether the best place along `[D, H]` is known to move forward.
-    moves_forward: [bool; 2],
+    pub(super) moves_forward: [bool; 2],
 }
 
 impl<'a> Field<'a> {
@@ -48,12 +49,14 @@ impl<'a> Field<'a> {
     pub(super) fn new(target: &'a Border, spacing: &[f64; 3]) -> Self {
         let [depth, height, words] = target.shape;
         let (mut slices, mut rows) = (Vec::new(), Vec::new());
-        for (d, slice) in target.bits.chunks_exact(height * words).enumerate() {
-            let in_slice = slice.chunks_exact(words).enumerate();
-            let in_slice = in_slice.filter(|(_, row)| row.iter().any(|&word| word != 0));
-            let in_slice: Vec<usize> = in_slice.map(|(h, _)| h).collect();
+        for slice in target.hull.slices.clone() {
+            let holds_voxel = |row: &usize| {
+                let row = &target.bits[(slice * height + row) * words..][..words];
+                row.iter().any(|&word| word != 0)
+            };
+            let in_slice: Vec<usize> = target.hull.rows.clone().filter(holds_voxel).collect();
             if !in_slice.is_empty() {
-                slices.push(d);
+                slices.push(slice);
                 rows.push(in_slice);
             }
         }
@@ -66,10 +69,7 @@ impl<'a> Field<'a> {
             target,
             slices,
             rows,
-            steps_squared: [
-                (0..depth).map(|steps| squared(steps, 0)).collect(),
-                (0..height).map(|steps| squared(steps, 1)).collect(),
-            ],
+            steps: [Steps::new(depth, spacing[0]), Steps::new(height, spacing[1])],
             column_length: spacing[2],
             moves_forward: [
                 moves_forward(in_slice + squared(depth, 0), spacing[0]),
@@ -78,40 +78,102 @@ impl<'a> Field<'a> {
         }
     }
 
-    /// Returns how many voxels the second pass visits at most: the slices of the target in full.
-    pub(super) fn work(target: &Border) -> usize {
-        let [_, rows, words] = target.shape;
-        let slices = target.bits.chunks_exact(rows * words);
-        slices.filter(|slice| slice.iter().any(|&word| word != 0)).count() * rows * words * 64
+    /// Returns how many voxels the second pass visits at most: those of the target's slices among
+    /// the rows and columns of the queries.
+    pub(super) fn work(target: &Border, queries: &Border) -> usize {
+        target.hull.slices.len() * queries.hull.rows.len() * queries.hull.words.len() * 64
     }
 
-    /// Returns the squared distance to the target from every voxel set in `queries`, a bit plane
-    /// of the target's box, in raster order.
-    pub(super) fn nearest(&self, queries: &[u64]) -> Vec<f64> {
-        let (ranks, count) = (ranks(queries), count(queries));
+    /// Returns the squared distance to the target from every voxel set in `queries`, which has the
+    /// target's box, in raster order.
+    pub(super) fn nearest(&self, queries: &Border) -> Vec<f64> {
+        let ranks = ranks(&queries.bits);
         // Columns of words are not contiguous in raster order, so all tasks share one list. Each
         // value is written once and read after the last task: no order between tasks is needed.
-        let squared: Vec<AtomicU64> = (0..count).map(|_| AtomicU64::new(0)).collect();
-        let vectors = pulp::Arch::new();
-        // What a block needs is large; memory that was used before is mapped already.
-        let spare = Mutex::new(Vec::new());
-        (0..self.target.shape[2]).into_par_iter().for_each(|word| {
-            let queries = &Queries::new(queries, self.target.shape, word);
-            if queries.rows.is_empty() {
-                return;
-            }
-            let rows = &self.rows_from(word);
-            let search = |block| {
-                let mut scratch = locked(&spare).pop().unwrap_or_default();
-                let search = Search { field: self, rows, queries, block, scratch: &mut scratch };
-                let found = vectors.dispatch(search);
-                locked(&spare).push(scratch);
-                found
-            };
-            let found: Vec<Vec<f64>> = (0..BLOCKS).into_par_iter().map(search).collect();
-            self.put_in_raster_order(queries, &found, &ranks, &squared);
-        });
+        let squared: Vec<AtomicU64> = (0..queries.count).map(|_| AtomicU64::new(0)).collect();
+        self.search(
+            queries,
+            |_| Listing::default(),
+            |queries, found| {
+                self.put_in_raster_order(queries, &found, &ranks, &squared);
+            },
+        );
         squared.into_iter().map(|bits| f64::from_bits(bits.into_inner())).collect()
+    }
+
+    /// Counts what is asked about the distances of `queries`, and finds those that may be the
+    /// farthest with another spacing.
+    pub(super) fn tally<'q>(
+        &self,
+        queries: &Border,
+        question: &'q Question<'q>,
+        stretch: Stretch,
+    ) -> (Tally<'q>, Groups) {
+        let start = || (Tally::new(question), Groups::new(stretch));
+        let all = Mutex::new(vec![start()]);
+        let counting = |byte| Counting::new(Tally::new(question), Groups::new(stretch), byte);
+        self.search(queries, counting, |_, found| {
+            let found = found.into_iter().flatten().map(Counting::into_parts);
+            locked(&all).extend(found);
+        });
+        let all = all.into_inner().expect("no one panics while it is locked");
+        all.into_iter().fold(start(), |(tally, groups), (more, others)| {
+            (tally.join(more), groups.join(others))
+        })
+    }
+
+    /// Returns the largest squared distance to the target from any of `queries`.
+    pub(super) fn farthest(&self, queries: &Border) -> f64 {
+        let largest = Mutex::new(0.0);
+        self.search(
+            queries,
+            |_| Farthest::default(),
+            |_, found| {
+                let found = found.into_iter().flatten().map(|farthest| farthest.squared);
+                let mut largest = locked(&largest);
+                *largest = found.fold(*largest, f64::max);
+            },
+        );
+        largest.into_inner().expect("no one panics while it is locked")
+    }
+
+    /// Passes the squared distances of every block of columns to a receiver, which is made for the
+    /// byte of a row that holds these columns, and the receivers of a word to `done`.
+    fn search<R: Receiver>(
+        &self,
+        queries: &Border,
+        receiver: impl Fn(usize) -> R + Sync,
+        done: impl Fn(&Queries, Vec<Option<R>>) + Sync,
+    ) {
+        let vectors = pulp::Arch::new();
+        // What a task needs is large; memory that was used before is mapped already.
+        let (spare, spare_queries) = (Mutex::new(Vec::new()), Mutex::new(Vec::new()));
+        queries.hull.words.clone().into_par_iter().for_each(|word| {
+            let memory = locked(&spare_queries).pop().unwrap_or_default();
+            let queries = Queries::new(queries, word, memory);
+            let rows = &self.rows_from(word);
+            let search = |block: usize| {
+                let wanted = &queries.rows_of_block[block];
+                if wanted.is_empty() {
+                    return None;
+                }
+                let mut scratch = locked(&spare).pop().unwrap_or_default();
+                let mut receiver = receiver(word * BLOCKS + block);
+                vectors.dispatch(Passes {
+                    field: self,
+                    rows,
+                    queries: &queries,
+                    wanted,
+                    block,
+                    scratch: &mut scratch,
+                    receiver: &mut receiver,
+                });
+                locked(&spare).push(scratch);
+                Some(receiver)
+            };
+            done(&queries, (0..BLOCKS).into_par_iter().map(search).collect());
+            locked(&spare_queries).push(queries.into_memory());
+        });
     }
 
     /// Moves `C` of the queries of a word of columns, listed by block, to the queries' ranks.
@@ -120,17 +182,16 @@ impl<'a> Field<'a> {
     fn put_in_raster_order(
         &self,
         queries: &Queries,
-        found: &[Vec<f64>],
+        found: &[Option<Listing>],
         ranks: &[usize],
         squared: &[AtomicU64],
     ) {
-        let [depth, height, words] = self.target.shape;
+        let [_, height, words] = self.target.shape;
+        let found: Vec<&[f64]> =
+            found.iter().map(|list| list.as_ref().map_or(&[][..], Listing::squared)).collect();
         let mut next = [0; BLOCKS];
         for &h in &queries.rows {
-            for (d, &bits) in queries.bits[h * depth..][..depth].iter().enumerate() {
-                if bits == 0 {
-                    continue;
-                }
+            queries.for_each_slice(h, |d, bits| {
                 let mut rank = ranks[(d * height + h) * words + queries.word];
                 for_each_bit(bits, |column| {
                     let block = column / LANES;
@@ -138,8 +199,27 @@ impl<'a> Field<'a> {
                     next[block] += 1;
                     rank += 1;
                 });
-            }
+            });
         }
+    }
+
+    /// Returns the second pass in one slice with these rows, whose `A` comes first in `rest`.
+    #[inline(always)]
+    pub(super) fn of_rows<'p>(
+        &'p self,
+        places: &'p [usize],
+        rest: &mut &'p [[f64; LANES]],
+    ) -> Profile<'p> {
+        let (squared, after) = rest.split_at(places.len());
+        *rest = after;
+        Profile { places, squared, steps: &self.steps[1], moves_forward: self.moves_forward[1] }
+    }
+
+    /// Returns the third pass along one line with this `B`.
+    #[inline(always)]
+    pub(super) fn of_slices<'p>(&'p self, squared: &'p [[f64; LANES]]) -> Profile<'p> {
+        let [steps, _] = &self.steps;
+        Profile { places: &self.slices, squared, steps, moves_forward: self.moves_forward[0] }
     }
 
     /// Returns the rows of the target, slice by slice, as a word of columns sees them.
@@ -151,138 +231,10 @@ impl<'a> Field<'a> {
     }
 }
 
-/// A search for the queries in a block of columns.
-struct Search<'a> {
-    field: &'a Field<'a>,
-    /// [`Field::rows_from`] the queries' word.
-    rows: &'a [Row],
-    queries: &'a Queries,
-    /// Which block of the queries' word.
-    block: usize,
-    scratch: &'a mut Scratch,
+/// Returns what a mutex guards.
+fn locked<T>(guarded: &Mutex<T>) -> MutexGuard<'_, T> {
+    guarded.lock().expect("no one panics while it is locked")
 }
-
-impl pulp::WithSimd for Search<'_> {
-    /// `C` of every query, by row, slice and column.
-    type Output = Vec<f64>;
-
-    #[inline(always)]
-    fn with_simd<S: pulp::Simd>(mut self, _: S) -> Vec<f64> {
-        let wanted = self.queries.rows_of_block(self.block);
-        if wanted.is_empty() {
-            return Vec::new();
-        }
-        self.second_pass(&wanted);
-        self.third_pass(&wanted)
-    }
-}
-
-impl Search<'_> {
-    /// Fills the scratch's columns with `B` of the rows `wanted`.
-    #[inline(always)]
-    fn second_pass(&mut self, wanted: &[usize]) {
-        let Field { slices, column_length, .. } = self.field;
-        let Scratch { squared, columns, spans, .. } = self.scratch;
-        let mut rest = self.rows;
-        // All of it is written below.
-        columns.resize(wanted.len() * slices.len(), [0.0; LANES]);
-        for (slice, places) in self.field.rows.iter().enumerate() {
-            let (rows, after) = rest.split_at(places.len());
-            rest = after;
-            squared.clear();
-            squared.extend(rows.iter().map(|row| row.squared(self.block, *column_length)));
-            let profile = Profile {
-                places,
-                squared,
-                steps_squared: &self.field.steps_squared[1],
-                moves_forward: self.field.moves_forward[1],
-            };
-            profile.lowest(wanted, spans, |position, least| {
-                columns[position * slices.len() + slice] = least;
-            });
-        }
-    }
-
-    /// Returns `C` of every query in the rows `wanted`.
-    #[inline(always)]
-    fn third_pass(&mut self, wanted: &[usize]) -> Vec<f64> {
-        let Field { target, slices, .. } = self.field;
-        let depth = target.shape[0];
-        let Scratch { columns, spans, lowest, .. } = self.scratch;
-        let mut found = Vec::with_capacity(self.queries.count / BLOCKS);
-        let mut places = vec![0; depth];
-        for (&h, squared) in wanted.iter().zip(columns.chunks_exact(slices.len())) {
-            let in_row = &self.queries.bits[h * depth..][..depth];
-            let byte = |d: usize| in_row[d].to_le_bytes()[self.block];
-            let mut count = 0;
-            for d in 0..depth {
-                // No branch: whether a byte of noise is empty cannot be predicted.
-                places[count] = d;
-                count += usize::from(byte(d) != 0);
-            }
-            let places = &places[..count];
-            let profile = Profile {
-                places: slices,
-                squared,
-                steps_squared: &self.field.steps_squared[0],
-                moves_forward: self.field.moves_forward[0],
-            };
-            lowest.resize(count, [0.0; LANES]);
-            profile.lowest(places, spans, |position, least| lowest[position] = least);
-            for (&d, lowest) in places.iter().zip(&*lowest) {
-                for_each_bit(byte(d).into(), |lane| found.push(lowest[lane]));
-            }
-        }
-        found
-    }
-}
-
-/// The queries in one column of words.
-struct Queries {
-    /// Which word of a row.
-    word: usize,
-    /// Rows that hold a query.
-    rows: Vec<usize>,
-    /// Queries of each row and slice of the box, `[row, slice]`.
-    bits: Vec<u64>,
-    /// Queries of each of `rows`, of all slices together.
-    seen: Vec<u64>,
-    count: usize,
-}
-
-impl Queries {
-    /// Gathers one column of words from a bit plane of `[slices, rows, words]`.
-    fn new(plane: &[u64], [slices, height, words]: [usize; 3], word: usize) -> Self {
-        let mut bits = vec![0; slices * height];
-        for (index, row) in plane.chunks_exact(words).enumerate() {
-            if row[word] != 0 {
-                bits[index % height * slices + index / height] = row[word];
-            }
-        }
-        let (mut rows, mut seen) = (Vec::new(), Vec::new());
-        for (row, bits) in bits.chunks_exact(slices).enumerate() {
-            let all = bits.iter().fold(0, |all, bits| all | bits);
-            if all != 0 {
-                rows.push(row);
-                seen.push(all);
-            }
-        }
-        let count = count(&bits);
-        Self { word, rows, bits, seen, count }
-    }
-
-    /// Returns the rows that hold a query in one block of columns.
-    fn rows_of_block(&self, block: usize) -> Vec<usize> {
-        let rows = self.rows.iter().zip(&self.seen);
-        rows.filter(|(_, seen)| seen.to_le_bytes()[block] != 0).map(|(&row, _)| row).collect()
-    }
-}
-
-/// Returns the list of spare memory.
-fn locked<T>(spare: &Mutex<T>) -> MutexGuard<'_, T> {
-    spare.lock().expect("no one panics while it is locked")
-}
-
 /// Returns the squared distance from one voxel to the nearest of `target`, at any distance.
 ///
 /// Slices, and the rows of a slice, are visited from the query outwards until they are too far.

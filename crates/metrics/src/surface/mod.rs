@@ -17,17 +17,24 @@ mod bits;
 mod border;
 mod elements;
 mod field;
+mod groups;
 mod near;
 mod pair;
+mod passes;
 mod planes;
 mod profile;
+mod receiver;
 #[cfg(test)]
 mod reference;
 mod row;
+mod search;
 mod statistics;
+mod tally;
 #[cfg(test)]
 mod tests;
 mod tiles;
+mod total;
+mod upper;
 mod volume;
 
 pub(crate) use elements::ElementPair;
@@ -36,6 +43,8 @@ pub(crate) use pair::Pair;
 pub(crate) use planes::Planes;
 pub(crate) use statistics::Statistics;
 pub use volume::{VolumeDistances, volume_distances};
+
+use total::Total;
 
 use crate::evaluate::check;
 use crate::percentile::percentile;
@@ -254,30 +263,4 @@ fn sum(values: &[f64]) -> f64 {
     let mut total = Total::default();
     total.add(values);
     total.sum()
-}
-
-/// Adds up values in eight lanes and then the lanes, in this order on every machine.
-///
-/// One addition after the other would wait for each to finish.
-#[derive(Debug, Default)]
-struct Total {
-    lanes: [f64; 8],
-    rest: f64,
-}
-
-impl Total {
-    /// Adds values; all but the last call must pass a multiple of eight.
-    fn add(&mut self, values: &[f64]) {
-        let (chunks, rest) = values.as_chunks::<8>();
-        for chunk in chunks {
-            for (lane, value) in self.lanes.iter_mut().zip(chunk) {
-                *lane += value;
-            }
-        }
-        self.rest += rest.iter().sum::<f64>();
-    }
-
-    fn sum(&self) -> f64 {
-        self.lanes.iter().sum::<f64>() + self.rest
-    }
 }

@@ -40,8 +40,6 @@ pub(super) struct Offsets {
     /// Number of pairs `(|dh|, |dd|)`.
     pairs: usize,
     ascending: Vec<Offset>,
-    /// A squared distance up to this is the true one; beyond it a nearer voxel may be out of reach.
-    limit: f64,
 }
 
 #[derive(Debug)]
@@ -49,36 +47,36 @@ struct Offset {
     squared: f64,
     /// Which of the pairs `(|dh|, |dd|)`.
     rows: usize,
-    /// Bytes of [`Tiles`] to go for `|dh|` and for `|dd|`.
+    /// `|dh|` and `|dd|`.
     steps: [usize; 2],
     /// `|dw|`.
     columns: usize,
 }
 
 impl Offsets {
-    /// Plans the search with `spacing` in a `target` cut from a box of `shape`.
-    pub(super) fn new(shape: [usize; 3], spacing: &[f64; 3], target: &Tiles) -> Self {
+    /// Plans the search with `spacing` in a target with `margins`, cut from a box of `shape`.
+    pub(super) fn new(shape: [usize; 3], spacing: &[f64; 3], margins: Margins) -> Self {
         let radius = radius(shape, spacing);
         let limit = radius * radius;
         let length = |dd: usize, dh: usize, dw: usize| {
             squared([dd, dh, dw].map(|steps| steps as f64), spacing)
         };
-        let slices = 0..=target.margins.slices;
+        let slices = 0..=margins.slices;
         let mut pairs: Vec<[usize; 2]> = slices
-            .flat_map(|dd| (0..=target.margins.rows).map(move |dh| [dd, dh]))
+            .flat_map(|dd| (0..=margins.rows).map(move |dh| [dd, dh]))
             .filter(|&[dd, dh]| length(dd, dh, 0) <= limit)
             .collect();
         pairs.sort_by(|a, b| length(a[0], a[1], 0).total_cmp(&length(b[0], b[1], 0)));
         let mut ascending = Vec::new();
         for (rows, &[dd, dh]) in pairs.iter().enumerate() {
-            let steps = [dh, dd * target.slice];
+            let steps = [dh, dd];
             let offset = |dw| Offset { squared: length(dd, dh, dw), rows, steps, columns: dw };
             let offsets = (0..=REACH).map(offset);
             ascending.extend(offsets.filter(|offset| offset.squared <= limit));
         }
         // Stable: among equals, pairs and the columns of a pair stay in ascending order.
         ascending.sort_by(|a, b| a.squared.total_cmp(&b.squared));
-        Self { spacing: *spacing, pairs: pairs.len(), ascending, limit }
+        Self { spacing: *spacing, pairs: pairs.len(), ascending }
     }
 
     /// Returns the spacing that distances are measured with.
@@ -91,13 +89,18 @@ impl Offsets {
         vec![Neighbours::default(); self.pairs]
     }
 
-    /// Returns whether no voxel out of reach can be nearer than `squared`.
-    pub(super) fn is_certain(&self, squared: f64) -> bool {
-        squared <= self.limit
+    /// Returns how many offsets there are.
+    pub(super) fn count(&self) -> usize {
+        self.ascending.len()
     }
 
-    /// Passes the queries of a tile to `found` as soon as their squared distance is known, and
-    /// returns those out of reach.
+    /// Returns the squared length of an offset.
+    pub(super) fn squared(&self, offset: usize) -> f64 {
+        self.ascending[offset].squared
+    }
+
+    /// Passes the queries of a tile to `found` as soon as their offset is known, and returns those
+    /// out of reach.
     ///
     /// `open` holds the queries of the tile at `[slice, row, column of bytes]`; `seen` is
     /// [`Self::memory`].
@@ -107,13 +110,13 @@ impl Offsets {
         tile: [usize; 3],
         mut open: u64,
         seen: &mut [Neighbours],
-        mut found: impl FnMut(u64, f64),
+        mut found: impl FnMut(u64, usize),
     ) -> u64 {
         if !target.may_reach(tile) {
             return open;
         }
         let position = target.position(tile);
-        for offset in &self.ascending {
+        for (index, offset) in self.ascending.iter().enumerate() {
             // Within a pair columns ascend, and a pair starts after all pairs of shorter offsets.
             let seen = &mut seen[offset.rows];
             if offset.columns == 0 {
@@ -123,7 +126,7 @@ impl Offsets {
             }
             let hit = open & seen.at(offset.columns);
             if hit != 0 {
-                found(hit, offset.squared);
+                found(hit, index);
                 open &= !hit;
                 if open == 0 {
                     break;
@@ -173,6 +176,7 @@ impl Neighbours {
 /// Returns the union of the tiles at `±rows` and `±slices` from a position.
 #[inline]
 fn united(target: &Tiles, position: usize, [rows, slices]: [usize; 2]) -> u64 {
+    let slices = slices * target.slice;
     let (before, after) = (position - slices, position + slices);
     target.load(before - rows)
         | target.load(before + rows)

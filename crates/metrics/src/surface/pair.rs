@@ -1,39 +1,30 @@
 //! The two surfaces of one label, ready to be searched from either side.
 
-use rayon::prelude::*;
-
 use super::SurfaceDistances;
-use super::bits::{count, for_each_bit, pick, ranks, subset};
+use super::bits::pick;
 use super::border::Border;
-use super::field::{Field, nearest_of_one};
+use super::field::nearest_of_one;
+use super::groups::{Groups, Stretch};
 use super::near::Offsets;
-use super::planes::Planes;
-use super::tiles::{Margins, SIDE, Tiles};
+use super::planes::{Masks, Planes};
+use super::search::Target;
+use super::statistics::{Ranks, Side, Statistics};
+use super::tally::Question;
+use super::tiles::{Margins, Tiles};
+use super::upper::Upper;
 use crate::{Mode, Status};
-
-/// Queries that are tried before it is decided how to answer all of them.
-const SAMPLE: usize = 32;
-
-/// Work of a query that is out of reach of its tile, in voxels of a [`Field`]: about 500 ns against
-/// 2 ns.
-const TILE_WORK: usize = 256;
-
-/// Far more than the rounding of a distance and of a quotient of spacings.
-const STRETCH_SLACK: f64 = 1.0 + 1e-9;
 
 /// Surfaces of prediction and reference in one box.
 #[derive(Debug)]
 pub(crate) struct Pair {
-    prediction: Side,
-    reference: Side,
+    /// Prediction and reference.
+    borders: [Border; 2],
+    /// The same to be searched from the other side.
+    tiles: [Tiles; 2],
 }
 
-/// One surface: as a list of queries and as something to search.
-#[derive(Debug)]
-struct Side {
-    border: Border,
-    tiles: Tiles,
-}
+/// From which side to which: positions in [`Pair`].
+const DIRECTIONS: [[usize; 2]; 2] = [[0, 1], [1, 0]];
 
 impl Pair {
     /// Cuts out both surfaces of a label for searches with any of `spacings`; `None` if a side is
@@ -47,7 +38,7 @@ impl Pair {
         if Status::of(&planes.confusion[label]) != Status::Ok {
             return None;
         }
-        let border = |bits: &[u64]| Border::of(planes, bits, label, mode);
+        let border = |masks: &Masks| Border::of(planes, masks, label, mode);
         let (prediction, reference) =
             rayon::join(|| border(&planes.prediction), || border(&planes.reference));
         Some(Self::between(prediction, reference, spacings))
@@ -55,29 +46,54 @@ impl Pair {
 
     /// Takes any two sets of points in one box, neither of them empty.
     pub(super) fn between(prediction: Border, reference: Border, spacings: &[[f64; 3]]) -> Self {
-        let side = |border: Border| {
-            let tiles = Tiles::new(&border, Margins::around(border.shape, spacings));
-            Side { border, tiles }
-        };
-        let (prediction, reference) = rayon::join(|| side(prediction), || side(reference));
-        Self { prediction, reference }
+        let margins = Margins::around(prediction.shape, spacings);
+        let tiles = rayon::join(
+            || Tiles::new(&prediction, &reference, margins),
+            || Tiles::new(&reference, &prediction, margins),
+        );
+        Self { borders: [prediction, reference], tiles: tiles.into() }
     }
 
     /// Returns the distances of both directions, in the unit of `spacing`.
     pub(crate) fn distances(&self, spacing: &[f64; 3]) -> SurfaceDistances {
         let offsets = self.offsets(spacing);
-        let directed = |queries: &Side, target: &Side| {
-            let mut squared = squared_distances(&queries.border.bits, target, &offsets);
+        let directed = |[from, to]: [usize; 2]| {
+            let mut squared = self.target(to, &offsets).nearest(&self.borders[from]);
             for value in &mut squared {
                 *value = value.sqrt();
             }
             squared
         };
-        let (prediction_to_reference_mm, reference_to_prediction_mm) = rayon::join(
-            || directed(&self.prediction, &self.reference),
-            || directed(&self.reference, &self.prediction),
-        );
+        let [forward, backward] = DIRECTIONS;
+        let (prediction_to_reference_mm, reference_to_prediction_mm) =
+            rayon::join(|| directed(forward), || directed(backward));
         SurfaceDistances { prediction_to_reference_mm, reference_to_prediction_mm }
+    }
+
+    /// Returns the statistics of the distances in the unit of `spacing`, which are those of
+    /// [`Self::distances`], and the Hausdorff distance in the unit of `other_spacing`.
+    pub(crate) fn statistics(
+        &self,
+        spacing: &[f64; 3],
+        tolerances: &[f64],
+        other_spacing: &[f64; 3],
+    ) -> (Statistics, f64) {
+        let ranks = Ranks::new(self.borders.each_ref().map(|border| border.count));
+        let offsets = self.offsets(spacing);
+        let stretch = Stretch::new(spacing, other_spacing);
+        let directed = |[from, to]: [usize; 2]| {
+            let question = Question { tolerances, upper: Upper::new(ranks.values_needed(from)) };
+            let target = self.target(to, &offsets);
+            let (tally, groups) = target.tally(&self.borders[from], &question, stretch);
+            let found = tally.finish();
+            (Side { found, upper: question.upper.into_values() }, groups)
+        };
+        let [forward, backward] = DIRECTIONS;
+        let ((predicted, groups_predicted), (expected, groups_expected)) =
+            rayon::join(|| directed(forward), || directed(backward));
+        let groups = [groups_predicted, groups_expected];
+        let statistics = Statistics::of([predicted, expected], &ranks);
+        (statistics, self.hausdorff_of_groups(other_spacing, &groups))
     }
 
     /// Returns the Hausdorff distance in the unit of `spacing`, faster than [`Self::distances`].
@@ -90,133 +106,50 @@ impl Pair {
         hint: &SurfaceDistances,
         hint_spacing: &[f64; 3],
     ) -> f64 {
-        let directions = [
-            (&self.prediction.border, &self.reference, &hint.prediction_to_reference_mm),
-            (&self.reference.border, &self.prediction, &hint.reference_to_prediction_mm),
-        ];
-        let offsets = self.offsets(spacing);
-        let of_farthest = directions.map(|(queries, target, hint)| {
-            let voxel = pick(&queries.bits, [farthest(hint)]).next();
+        let hints = [&hint.prediction_to_reference_mm, &hint.reference_to_prediction_mm];
+        let start = DIRECTIONS.map(|[from, to]| {
+            let voxel = pick(&self.borders[from].bits, [farthest(hints[from])]).next();
             let (index, bit) = voxel.expect("a hint has a value per query");
-            nearest_of_one(&target.border, queries.position(index, bit), spacing)
+            let query = self.borders[from].position(index, bit);
+            nearest_of_one(&self.borders[to], query, spacing)
         });
-        let start = of_farthest.into_iter().fold(0.0, f64::max);
-        let stretch = [0, 1, 2].map(|axis| spacing[axis] / hint_spacing[axis]);
-        let stretch = stretch.into_iter().fold(0.0, f64::max) * STRETCH_SLACK;
-        let largest = directions.par_iter().map(|(queries, target, hint)| {
-            let may_exceed = |&at: &usize| (hint[at] * stretch).powi(2) > start;
-            let asked = subset(&queries.bits, (0..hint.len()).filter(may_exceed));
-            squared_distances(&asked, target, &offsets).into_iter().fold(start, f64::max)
+        let start = start.into_iter().fold(0.0, f64::max);
+        let stretch = Stretch::new(hint_spacing, spacing);
+        let asked = [0, 1].map(|side| {
+            let may_exceed = |&at: &usize| stretch.at_most(hints[side][at].powi(2)) > start;
+            let ranks = (0..hints[side].len()).filter(may_exceed);
+            let bits = pick(&self.borders[side].bits, ranks);
+            self.borders[side].subset(bits.map(|(index, bit)| (index, 1 << bit)))
         });
-        largest.reduce(|| start, f64::max).sqrt()
+        self.largest_squared(&asked, &self.offsets(spacing)).max(start).sqrt()
     }
 
-    /// Plans the searches of either surface; both have the same box and margins.
+    /// Returns the Hausdorff distance in the unit of `spacing`, given the queries of both directions
+    /// that may be the farthest.
+    fn hausdorff_of_groups(&self, spacing: &[f64; 3], groups: &[Groups; 2]) -> f64 {
+        let offsets = self.offsets(spacing);
+        let farthest = [0, 1].map(|side| groups[side].farthest(&self.borders[side]));
+        let start = self.largest_squared(&farthest, &offsets);
+        let beyond = [0, 1].map(|side| groups[side].beyond(start, &self.borders[side]));
+        self.largest_squared(&beyond, &offsets).max(start).sqrt()
+    }
+
+    /// Returns the largest squared distance from some queries of both sides to the other side, 0 if
+    /// there are none.
+    fn largest_squared(&self, queries: &[Border; 2], offsets: &Offsets) -> f64 {
+        let farthest = |[from, to]: [usize; 2]| self.target(to, offsets).farthest(&queries[from]);
+        let [forward, backward] = DIRECTIONS;
+        let (one, other) = rayon::join(|| farthest(forward), || farthest(backward));
+        one.max(other)
+    }
+
+    fn target<'a>(&'a self, side: usize, offsets: &'a Offsets) -> Target<'a> {
+        Target { border: &self.borders[side], tiles: &self.tiles[side], offsets }
+    }
+
+    /// Plans the searches of either surface, which have the same box and margins.
     fn offsets(&self, spacing: &[f64; 3]) -> Offsets {
-        Offsets::new(self.reference.border.shape, spacing, &self.reference.tiles)
-    }
-}
-
-/// Returns the squared distance to `target` from every voxel set in `queries`, a bit plane of its
-/// box, in raster order.
-fn squared_distances(queries: &[u64], target: &Side, offsets: &Offsets) -> Vec<f64> {
-    if is_far(queries, target, offsets) {
-        return Field::new(&target.border, offsets.spacing()).nearest(queries);
-    }
-    let (mut squared, far) = near(queries, target, offsets);
-    if far.iter().any(|&word| word != 0) {
-        let field = Field::new(&target.border, offsets.spacing());
-        let open = squared.iter_mut().filter(|squared| !offsets.is_certain(**squared));
-        for (squared, found) in open.zip(field.nearest(&far)) {
-            *squared = found;
-        }
-    }
-    squared
-}
-
-/// Returns whether so many queries are out of reach that a field is less work than their tiles.
-///
-/// Both answers are exact: this decides how long they take, not what they are.
-fn is_far(queries: &[u64], target: &Side, offsets: &Offsets) -> bool {
-    let border = &target.border;
-    let (count, work) = (count(queries), Field::work(border));
-    if count * TILE_WORK <= work {
-        return false;
-    }
-    let stride = count.div_ceil(SAMPLE);
-    let mut seen = offsets.memory();
-    let mut is_missed = |&(index, bit): &(usize, usize)| {
-        let [slice, row, column] = border.position(index, bit);
-        let tile = [slice, row / SIDE * SIDE, column / SIDE];
-        let query = 1 << (row % SIDE * SIDE + column % SIDE);
-        offsets.nearest(&target.tiles, tile, query, &mut seen, |_, _| ()) != 0
-    };
-    let sample = (0..count).step_by(stride);
-    let tried = sample.len();
-    let missed = pick(queries, sample).filter(|voxel| is_missed(voxel)).count();
-    missed * count / tried * TILE_WORK > work
-}
-
-/// Returns the squared distance of every query in reach of `target`, infinity for the others, and
-/// the others as a bit plane.
-fn near(queries: &[u64], target: &Side, offsets: &Offsets) -> (Vec<f64>, Vec<u64>) {
-    let [_, rows, words] = target.border.shape;
-    let mut squared = vec![f64::INFINITY; count(queries)];
-    let mut far = vec![0; queries.len()];
-    let mut rest = squared.as_mut_slice();
-    let mut slices = Vec::new();
-    for queries in queries.chunks_exact(rows * words) {
-        let (squared, after) = rest.split_at_mut(count(queries));
-        rest = after;
-        slices.push((queries, squared));
-    }
-    slices.into_par_iter().zip(far.par_chunks_exact_mut(rows * words)).enumerate().for_each(
-        |(slice, ((queries, squared), far))| {
-            if !squared.is_empty() {
-                near_in_slice(slice, queries, target, offsets, (squared, far));
-            }
-        },
-    );
-    (squared, far)
-}
-
-/// Does what [`near`] does for one slice.
-fn near_in_slice(
-    slice: usize,
-    queries: &[u64],
-    target: &Side,
-    offsets: &Offsets,
-    (squared, far): (&mut [f64], &mut [u64]),
-) {
-    let [_, rows, words] = target.border.shape;
-    let ranks = ranks(queries);
-    let mut seen = offsets.memory();
-    for first in (0..rows).step_by(SIDE) {
-        for word in 0..words {
-            let at = |row: usize| (first + row) * words + word;
-            let block: [u64; SIDE] =
-                std::array::from_fn(|row| if first + row < rows { queries[at(row)] } else { 0 });
-            if block.iter().all(|&word| word == 0) {
-                continue;
-            }
-            for byte in 0..SIDE {
-                let tile = u64::from_le_bytes(block.map(|word| word.to_le_bytes()[byte]));
-                if tile == 0 {
-                    continue;
-                }
-                let place = [slice, first, word * SIDE + byte];
-                let open = offsets.nearest(&target.tiles, place, tile, &mut seen, |hit, value| {
-                    for_each_bit(hit, |bit| {
-                        let column = byte * SIDE + bit % SIDE;
-                        let before = block[bit / SIDE] & ((1 << column) - 1);
-                        squared[ranks[at(bit / SIDE)] + before.count_ones() as usize] = value;
-                    });
-                });
-                for_each_bit(open, |bit| {
-                    far[at(bit / SIDE)] |= 1 << (byte * SIDE + bit % SIDE);
-                });
-            }
-        }
+        Offsets::new(self.borders[0].shape, spacing, self.tiles[0].margins)
     }
 }
 

@@ -20,7 +20,10 @@ use std::ops::Range;
 pub(super) const LANES: usize = 8;
 
 /// Places of which only the last one's best place is looked up: it is more work than its least sum.
-const GROUP: usize = 4;
+pub(super) const GROUP: usize = 8;
+
+/// Places whose least sums are taken together.
+const TOGETHER: usize = 4;
 
 /// Returns whether the best place is certain to move forward, whatever is rounded, if no sum
 /// exceeds `largest`.
@@ -31,17 +34,27 @@ pub(super) fn moves_forward(largest: f64, step: f64) -> bool {
     largest <= step * step * (1u64 << 48) as f64
 }
 
-/// Memory for a block of columns to work in.
-#[derive(Debug, Default)]
-pub(super) struct Scratch {
-    /// `A` of the rows of one slice.
-    pub(super) squared: Vec<[f64; LANES]>,
-    /// `B` of all slices, `[row, slice]`.
-    pub(super) columns: Vec<[f64; LANES]>,
-    /// `C` of one row.
-    pub(super) lowest: Vec<[f64; LANES]>,
-    /// Positions of the best places of [`Profile::lowest`].
-    pub(super) spans: Vec<Range<usize>>,
+/// Squared lengths of whole steps along a line, backward and forward.
+#[derive(Debug)]
+pub(super) struct Steps {
+    places: usize,
+    /// Of `1 − places` to `places − 1` steps.
+    squared: Vec<f64>,
+}
+
+impl Steps {
+    /// Squares the steps between `places` places of a line.
+    pub(super) fn new(places: usize, length: f64) -> Self {
+        let squared = |steps: usize| (steps as f64 * length).powi(2);
+        let backward = (1..places).rev().map(squared);
+        Self { places, squared: backward.chain((0..places).map(squared)).collect() }
+    }
+
+    /// Returns the squared lengths from a place to all of them.
+    #[inline(always)]
+    fn from(&self, place: usize) -> &[f64] {
+        &self.squared[self.places - 1 - place..][..self.places]
+    }
 }
 
 /// Values at some places of a line, in one block of columns.
@@ -51,8 +64,7 @@ pub(super) struct Profile<'a> {
     pub(super) places: &'a [usize],
     /// `A` of each of them.
     pub(super) squared: &'a [[f64; LANES]],
-    /// Squared length of whole steps.
-    pub(super) steps_squared: &'a [f64],
+    pub(super) steps: &'a Steps,
     /// What [`moves_forward`] says.
     pub(super) moves_forward: bool,
 }
@@ -60,57 +72,85 @@ pub(super) struct Profile<'a> {
 impl Profile<'_> {
     /// Passes the least sums at each of the places `wanted` to `put`, with the position in `wanted`.
     ///
-    /// A place is asked after the nearest ones on either side that came before it: their best places
-    /// enclose its own. `spans` is memory for these.
+    /// `within` are the positions that may be best, and `spans` is memory.
     #[inline(always)]
     pub(super) fn lowest(
         &self,
         wanted: &[usize],
+        within: Range<usize>,
         spans: &mut Vec<Range<usize>>,
         mut put: impl FnMut(usize, [f64; LANES]),
     ) {
-        let all = 0..self.places.len();
-        if !self.moves_forward {
-            for (position, &at) in wanted.iter().enumerate() {
-                put(position, self.least(at, all.clone()));
-            }
-            return;
-        }
-        // Knots are the last places of groups of `GROUP`; first they are halved again and again.
-        let knots = wanted.len() / GROUP;
-        spans.clear();
-        spans.resize(knots, all.clone());
-        let enclosing = |spans: &[Range<usize>], before: Option<usize>, after: usize| {
-            let first = before.map_or(0, |knot| spans[knot].start);
-            first..spans.get(after).unwrap_or(&all).end
-        };
-        let mut stride = knots.next_power_of_two();
-        while stride > 0 {
-            for knot in (stride - 1..knots).step_by(2 * stride) {
-                let range = enclosing(spans, knot.checked_sub(stride), knot + stride);
-                let position = knot * GROUP + GROUP - 1;
-                let (least, span) = self.least_of(wanted[position], range);
-                spans[knot] = span;
-                put(position, least);
-            }
-            stride /= 2;
-        }
+        // Knots are the last places of groups of `GROUP`.
+        let knots = if self.moves_forward { wanted.len() / GROUP } else { 0 };
+        let of_knot = |knot: usize| knot * GROUP + GROUP - 1;
+        self.spans(
+            knots,
+            |knot| wanted[of_knot(knot)],
+            &within,
+            spans,
+            |knot, least| {
+                put(of_knot(knot), least);
+            },
+        );
         for (knot, group) in wanted.chunks(GROUP).enumerate() {
-            let range = enclosing(spans, knot.checked_sub(1), knot);
-            for (position, &at) in group.iter().take(GROUP - 1).enumerate() {
-                put(knot * GROUP + position, self.least(at, range.clone()));
+            let range = if self.moves_forward {
+                enclosing(spans, &within, knot.checked_sub(1), knot)
+            } else {
+                within.clone()
+            };
+            let open = group.len() - usize::from(knot < knots);
+            for first in (0..open).step_by(TOGETHER) {
+                // The last place stands in for what a group lacks.
+                let position = |at: usize| (first + at).min(open - 1);
+                let at: [usize; TOGETHER] = std::array::from_fn(|at| group[position(at)]);
+                let least = self.least(at, range.clone());
+                for (at, least) in least.into_iter().enumerate() {
+                    put(knot * GROUP + position(at), least);
+                }
             }
         }
     }
 
-    /// Returns the least sums at a place.
+    /// Fills `spans` with the positions that are best at each of some places, ascending, and passes
+    /// the least sums to `put`. All positions in `within` if they are not known to move forward.
+    ///
+    /// A place is asked after the nearest ones on either side that came before it: their best places
+    /// enclose its own.
     #[inline(always)]
-    fn least(&self, at: usize, candidates: Range<usize>) -> [f64; LANES] {
-        let mut least = [f64::INFINITY; LANES];
-        for (place, squared) in self.candidates(candidates) {
-            let across = self.steps_squared[place.abs_diff(at)];
-            for (least, squared) in least.iter_mut().zip(squared) {
-                *least = smaller(squared + across, *least);
+    pub(super) fn spans(
+        &self,
+        count: usize,
+        place: impl Fn(usize) -> usize,
+        within: &Range<usize>,
+        spans: &mut Vec<Range<usize>>,
+        mut put: impl FnMut(usize, [f64; LANES]),
+    ) {
+        spans.clear();
+        spans.resize(count, within.clone());
+        let mut stride = if self.moves_forward { count.next_power_of_two() } else { 0 };
+        while stride > 0 {
+            for at in (stride - 1..count).step_by(2 * stride) {
+                let range = enclosing(spans, within, at.checked_sub(stride), at + stride);
+                let (least, span) = self.least_of(place(at), range);
+                spans[at] = span;
+                put(at, least);
+            }
+            stride /= 2;
+        }
+    }
+
+    /// Returns the least sums at some places.
+    #[inline(always)]
+    fn least(&self, at: [usize; TOGETHER], candidates: Range<usize>) -> [[f64; LANES]; TOGETHER] {
+        let mut least = [[f64::INFINITY; LANES]; TOGETHER];
+        let across = at.map(|at| self.steps.from(at));
+        for (&place, squared) in self.candidates(candidates) {
+            for (least, across) in least.iter_mut().zip(across) {
+                let across = across[place];
+                for (least, squared) in least.iter_mut().zip(squared) {
+                    *least = smaller(squared + across, *least);
+                }
             }
         }
         least
@@ -124,8 +164,9 @@ impl Profile<'_> {
         let mut least = [f64::INFINITY; LANES];
         let mut position = candidates.start as f64;
         let mut from = [position; LANES];
-        for (place, squared) in self.candidates(candidates) {
-            let across = self.steps_squared[place.abs_diff(at)];
+        let across = self.steps.from(at);
+        for (&place, squared) in self.candidates(candidates) {
+            let across = across[place];
             for lane in 0..LANES {
                 let value = squared[lane] + across;
                 let better = value < least[lane];
@@ -143,6 +184,18 @@ impl Profile<'_> {
     }
 }
 
+/// Returns what may be best between the places of two spans, `within` beyond the first and last.
+#[inline(always)]
+pub(super) fn enclosing(
+    spans: &[Range<usize>],
+    within: &Range<usize>,
+    before: Option<usize>,
+    after: usize,
+) -> Range<usize> {
+    let first = before.map_or(within.start, |before| spans[before].start);
+    first..spans.get(after).unwrap_or(within).end
+}
+
 /// Returns the range from the smallest to the largest of some positions.
 #[expect(
     clippy::cast_possible_truncation,
@@ -152,7 +205,7 @@ impl Profile<'_> {
 #[inline(always)]
 fn span(positions: [f64; LANES]) -> Range<usize> {
     let first = positions.into_iter().fold(f64::INFINITY, smaller);
-    let last = positions.into_iter().fold(0.0, |a, b| if a > b { a } else { b });
+    let last = positions.into_iter().fold(0.0, larger);
     first as usize..last as usize + 1
 }
 
@@ -160,4 +213,10 @@ fn span(positions: [f64; LANES]) -> Range<usize> {
 #[inline(always)]
 pub(super) fn smaller(a: f64, b: f64) -> f64 {
     if a < b { a } else { b }
+}
+
+/// Returns the larger of two numbers, neither of them NaN, by one vector instruction.
+#[inline(always)]
+pub(super) fn larger(a: f64, b: f64) -> f64 {
+    if a > b { a } else { b }
 }

@@ -10,16 +10,16 @@ pub(super) struct Row {
     /// The word itself.
     bits: u64,
     /// Columns from its first back to the last voxel before it.
-    before: u32,
+    before: i32,
     /// Columns from its first ahead to the first voxel after it.
-    after: u32,
+    after: i32,
 }
 
 impl Row {
     /// Looks at a row of words, which must hold a voxel, from one of them.
     pub(super) fn new(row: &[u64], word: usize) -> Self {
         let start = word * 64;
-        let steps = |steps: usize| u32::try_from(steps).unwrap_or(FAR);
+        let steps = |steps: usize| i32::try_from(steps).unwrap_or(FAR);
         let before = last_column(row, start).map_or(FAR, |column| steps(start - column));
         let after = first_column(row, start + 64).map_or(FAR, |column| steps(column - start));
         Self { bits: row[word], before, after }
@@ -36,13 +36,18 @@ impl Row {
 
     /// Returns the number of columns from each lane of a block to the nearest voxel of the row.
     #[inline(always)]
-    fn steps(&self, block: usize) -> [u32; LANES] {
+    fn steps(&self, block: usize) -> [i32; LANES] {
         let start = block * LANES;
         let (low, high) = (self.bits & ((1 << start) - 1), self.bits >> start >> LANES);
-        #[expect(clippy::cast_possible_truncation, reason = "at most 64")]
-        let start = start as u32;
-        let before = if low == 0 { start + self.before } else { start - low.ilog2() };
-        let after = if high == 0 { self.after - start } else { 8 + high.trailing_zeros() };
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_possible_wrap,
+            reason = "at most 64"
+        )]
+        let start = start as i32;
+        let before = if low == 0 { start + self.before } else { start - low.ilog2().cast_signed() };
+        let after =
+            if high == 0 { self.after - start } else { 8 + high.trailing_zeros().cast_signed() };
         let mut steps = IN_BYTE[usize::from(self.bits.to_le_bytes()[block])];
         for (lane, steps) in (0..).zip(&mut steps) {
             *steps = (*steps).min(before + lane).min(after - lane);
@@ -52,18 +57,22 @@ impl Row {
 }
 
 /// More columns than any image has, and few enough to add to.
-const FAR: u32 = u32::MAX / 2;
+const FAR: i32 = i32::MAX / 2;
 
 /// Columns from each bit of a byte to the nearest one that is set, [`FAR`] if none is.
-const IN_BYTE: [[u32; LANES]; 256] = {
+const IN_BYTE: [[i32; LANES]; 256] = {
     let mut steps = [[FAR; LANES]; 256];
     let mut byte = 0;
     while byte < 256 {
         let mut bit = 0;
         while bit < 64 {
             let (from, to) = (bit / LANES, bit % LANES);
-            #[expect(clippy::cast_possible_truncation, reason = "below 8")]
-            let apart = from.abs_diff(to) as u32;
+            #[expect(
+                clippy::cast_possible_truncation,
+                clippy::cast_possible_wrap,
+                reason = "below 8"
+            )]
+            let apart = from.abs_diff(to) as i32;
             if byte >> to & 1 == 1 && apart < steps[byte][from] {
                 steps[byte][from] = apart;
             }

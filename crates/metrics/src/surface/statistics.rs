@@ -1,15 +1,10 @@
-//! All metrics of a pair of surfaces at once: few passes over the distances, which are read from
-//! memory each time and can be millions.
+//! All metrics of a pair of surfaces at once, without lists of their distances.
 
-use rayon::prelude::*;
+use super::tally::Found;
+use crate::percentile::Rank;
 
-use super::{SurfaceDistances, Total};
-use crate::percentile::Counted;
-
-/// Values that are read from memory once for all that is asked of them.
-const PIECE: usize = 1024;
-
-/// What the methods of the same names of [`SurfaceDistances`] return, bit for bit.
+/// What the methods of the same names of [`SurfaceDistances`](super::SurfaceDistances) return, bit
+/// for bit.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Statistics {
     pub(crate) hausdorff_mm: f64,
@@ -21,50 +16,60 @@ pub(crate) struct Statistics {
     pub(crate) nsd: Vec<f64>,
 }
 
-impl Statistics {
-    pub(crate) fn of(distances: &SurfaceDistances, tolerances_mm: &[f64]) -> Self {
-        let sides: [&[f64]; 2] =
-            [&distances.prediction_to_reference_mm, &distances.reference_to_prediction_mm];
-        let [prediction, reference] = sides.map(|side| side.len() as f64);
-        let totals: Vec<_> =
-            sides.par_iter().map(|side| SideTotals::of(side, tolerances_mm)).collect();
-        let [sum_prediction, sum_reference] = [0, 1].map(|side: usize| totals[side].sum);
-        let largest = totals[0].largest.max(totals[1].largest);
+/// Where the 95th percentiles lie among the distances.
+#[derive(Debug)]
+pub(super) struct Ranks {
+    /// Distances per direction.
+    counts: [usize; 2],
+    directed: [Rank; 2],
+    pooled: Rank,
+}
 
-        let counted = Counted::new(&sides, 0.0, largest);
-        let within = |at: usize| (totals[0].within[at] + totals[1].within[at]) as f64;
-        Self {
-            hausdorff_mm: largest,
-            hausdorff95_mm: counted.percentile(0..1, 0.95).max(counted.percentile(1..2, 0.95)),
-            hausdorff95_pooled_mm: counted.percentile(0..2, 0.95),
-            assd_mm: (sum_prediction + sum_reference) / (prediction + reference),
-            masd_mm: f64::midpoint(sum_prediction / prediction, sum_reference / reference),
-            nsd: (0..tolerances_mm.len()).map(|at| within(at) / (prediction + reference)).collect(),
-        }
+/// What is known of the distances of one direction.
+#[derive(Debug)]
+pub(super) struct Side {
+    pub(super) found: Found,
+    /// At least the [`Ranks::values_needed`] largest distances, in any order.
+    pub(super) upper: Vec<f64>,
+}
+
+impl Ranks {
+    /// Finds the places for numbers of distances, which must not be 0.
+    pub(super) fn new(counts: [usize; 2]) -> Self {
+        let pooled = Rank::new(counts[0] + counts[1], 0.95);
+        Self { counts, directed: counts.map(|count| Rank::new(count, 0.95)), pooled }
+    }
+
+    /// Returns how many of the largest distances of a direction tell all percentiles.
+    pub(super) fn values_needed(&self, side: usize) -> usize {
+        let pooled = self.pooled.values_needed().min(self.counts[side]);
+        self.directed[side].values_needed().max(pooled)
     }
 }
 
-/// What one pass over the distances of one direction finds.
-#[derive(Debug)]
-struct SideTotals {
-    largest: f64,
-    sum: f64,
-    /// Values up to each tolerance.
-    within: Vec<usize>,
-}
-
-impl SideTotals {
-    fn of(values: &[f64], tolerances_mm: &[f64]) -> Self {
-        let mut total = Total::default();
-        let mut largest = 0.0;
-        let mut within = vec![0; tolerances_mm.len()];
-        for piece in values.chunks(PIECE) {
-            total.add(piece);
-            largest = piece.iter().copied().fold(largest, f64::max);
-            for (within, tolerance) in within.iter_mut().zip(tolerances_mm) {
-                *within += piece.iter().filter(|&value| value <= tolerance).count();
-            }
+impl Statistics {
+    /// Puts together what is known of both directions.
+    pub(super) fn of(sides: [Side; 2], ranks: &Ranks) -> Self {
+        let [count_predicted, count_expected] = ranks.counts.map(|count| count as f64);
+        let [predicted, expected] = sides.each_ref().map(|side| &side.found);
+        let [sum_predicted, sum_expected] = [predicted, expected].map(|side| side.total.sum());
+        let count = count_predicted + count_expected;
+        let within = predicted.within.iter().zip(&expected.within);
+        let nsd = within.map(|(one, other)| (one + other) as f64 / count).collect();
+        let hausdorff_mm = predicted.largest.max(expected.largest);
+        let [upper_predicted, upper_expected] = sides.map(|side| side.upper);
+        let pooled = [&upper_predicted[..], &upper_expected[..]].concat();
+        let directed = [upper_predicted, upper_expected];
+        let directed = directed.into_iter().zip(&ranks.directed);
+        Self {
+            hausdorff_mm,
+            hausdorff95_mm: directed
+                .map(|(upper, rank)| rank.percentile(upper))
+                .fold(0.0, f64::max),
+            hausdorff95_pooled_mm: ranks.pooled.percentile(pooled),
+            assd_mm: (sum_predicted + sum_expected) / count,
+            masd_mm: f64::midpoint(sum_predicted / count_predicted, sum_expected / count_expected),
+            nsd,
         }
-        Self { largest, sum: total.sum(), within }
     }
 }

@@ -3,6 +3,7 @@ use proptest::prelude::*;
 use super::bits::pick;
 use super::border::Border;
 use super::field::{Field, nearest_of_one};
+use super::planes::Masks;
 use super::*;
 use crate::{Mode, evaluate};
 
@@ -34,10 +35,10 @@ impl Case {
     /// Every distance by the field, in both directions; both sides must have a voxel.
     fn by_field(&self) -> SurfaceDistances {
         let planes = Planes::pack(&self.prediction, &self.reference, self.shape, &[1]);
-        let border = |bits: &[u64]| Border::of(&planes, bits, 0, Mode::Volume);
+        let border = |masks: &Masks| Border::of(&planes, masks, 0, Mode::Volume);
         let (prediction, reference) = (border(&planes.prediction), border(&planes.reference));
         let directed = |from: &Border, to: &Border| {
-            let squared = Field::new(to, &self.spacing_mm).nearest(&from.bits);
+            let squared = Field::new(to, &self.spacing_mm).nearest(from);
             squared.into_iter().map(f64::sqrt).collect()
         };
         SurfaceDistances {
@@ -229,7 +230,7 @@ proptest! {
     ) {
         if let Some(plain) = case.plain(case.spacing_mm, Mode::Volume) {
             let planes = Planes::pack(&case.prediction, &case.reference, case.shape, &[1]);
-            let border = |bits: &[u64]| Border::of(&planes, bits, 0, Mode::Volume);
+            let border = |masks: &Masks| Border::of(&planes, masks, 0, Mode::Volume);
             let (queries, target) = (border(&planes.prediction), border(&planes.reference));
             let rank = choice.index(plain.prediction_to_reference_mm.len());
             let (index, bit) = pick(&queries.bits, [rank]).next().unwrap();
@@ -280,7 +281,10 @@ proptest! {
     fn all_statistics_at_once_have_the_bits_of_one_at_a_time(
         case in prop_oneof![cases(), dense_cases()],
     ) {
-        if let Some(distances) = case.fast(case.spacing_mm, Mode::Volume) {
+        let planes = Planes::pack(&case.prediction, &case.reference, case.shape, &[1]);
+        let spacings = [case.spacing_mm, [1.0; 3]];
+        if let Some(pair) = Pair::new(&planes, 0, Mode::Volume, &spacings) {
+            let distances = pair.distances(&case.spacing_mm);
             let expected = Statistics {
                 hausdorff_mm: distances.hausdorff_mm(),
                 hausdorff95_mm: distances.hausdorff95_mm(),
@@ -289,7 +293,11 @@ proptest! {
                 masd_mm: distances.masd_mm(),
                 nsd: vec![distances.nsd(1.0), distances.nsd(2.5)],
             };
-            prop_assert_eq!(Statistics::of(&distances, &[1.0, 2.5]), expected);
+            let (found, hausdorff_voxels) =
+                pair.statistics(&case.spacing_mm, &[1.0, 2.5], &[1.0; 3]);
+            prop_assert_eq!(found, expected);
+            let in_voxels = pair.distances(&[1.0; 3]).hausdorff_mm();
+            prop_assert_eq!(hausdorff_voxels.to_bits(), in_voxels.to_bits());
         }
     }
 
@@ -312,8 +320,9 @@ proptest! {
 
 #[test]
 fn far_dust_finds_the_nearest_voxel() {
-    // Dust in two far corners of a large grid: no window reaches from one to the other.
-    let shape = [60, 70, 320];
+    // Dust on two far sides of a large grid: no window reaches from one to the other, and there are
+    // more slices and rows than a field works on at once.
+    let shape = [90, 100, 320];
     let voxels: usize = shape.iter().product();
     let mut case = Case {
         shape,
@@ -327,9 +336,9 @@ fn far_dust_finds_the_nearest_voxel() {
         (state >> 33) % n
     };
     for _ in 0..3000 {
-        let mut corner = || (below(25) * shape[1] + below(30)) * shape[2] + below(120);
-        case.prediction[corner()] = 1;
-        case.reference[voxels - 1 - corner()] = 1;
+        let mut side = || (below(shape[0]) * shape[1] + below(shape[1])) * shape[2] + below(120);
+        case.prediction[side()] = 1;
+        case.reference[voxels - 1 - side()] = 1;
     }
 
     let fast = case.fast(case.spacing_mm, Mode::Volume).unwrap();
@@ -337,8 +346,12 @@ fn far_dust_finds_the_nearest_voxel() {
     let plain = case.plain(case.spacing_mm, Mode::Volume).unwrap();
     assert!(plain.prediction_to_reference_mm().iter().all(|&distance| distance > 12.0));
     assert_eq!(bits(&fast), bits(&plain));
+    let result = case.evaluate(Mode::Volume);
+    assert_eq!(result.assd_mm, Some(plain.assd_mm()));
+    assert_eq!(result.hausdorff95_mm, Some(plain.hausdorff95_mm()));
+    assert_eq!(result.hausdorff95_pooled_mm, Some(plain.hausdorff95_pooled_mm()));
     let voxels = case.plain([1.0; 3], Mode::Volume).unwrap().hausdorff_mm();
-    assert_eq!(case.evaluate(Mode::Volume).hausdorff_voxels, Some(voxels));
+    assert_eq!(result.hausdorff_voxels, Some(voxels));
 }
 
 #[test]

@@ -4,6 +4,8 @@
 //! bytes of neighbouring rows are adjacent in memory, so a tile may start at any row. Surfaces
 //! cross more voxels of a square than of a row of 64, hence fewer tiles than words hold a query.
 
+use std::ops::Range;
+
 use super::border::Border;
 
 /// Rows and columns of a tile.
@@ -23,6 +25,8 @@ pub(super) struct Margins {
 }
 
 /// Bits of a surface as bytes, `[slices + margins, columns of bytes + margins, rows + margins]`.
+///
+/// Slices, rows and columns of bytes are those from which a query can reach the surface.
 #[derive(Debug)]
 pub(super) struct Tiles {
     bytes: Vec<u8>,
@@ -31,36 +35,84 @@ pub(super) struct Tiles {
     pub(super) column: usize,
     /// Bytes from one slice to the next.
     pub(super) slice: usize,
-    blocks: Blocks,
+    /// Blocks of [`BLOCK`]` × `[`SIDE`]` × `[`SIDE`] voxels that hold queries and may reach the
+    /// surface, along `[D, H, W]`.
+    region: [Range<usize>; 3],
+    /// Whether each of these blocks does.
+    reach: Vec<bool>,
 }
 
 impl Tiles {
-    /// Lays out `border` with `margins` around it.
-    pub(super) fn new(border: &Border, margins: Margins) -> Self {
-        let [slices, rows, words] = border.shape;
-        let column = rows.next_multiple_of(SIDE) + 2 * margins.rows;
-        let slice = (words * 8 + 2 * MARGIN_TILES) * column;
-        let blocks = Blocks::reaching(border, margins);
-        let bytes = vec![0; (slices + 2 * margins.slices) * slice];
-        let mut tiles = Self { bytes, margins, column, slice, blocks };
-        for (index, &word) in border.bits.iter().enumerate() {
-            if word != 0 {
-                let (row, word_of_row) = (index / words, index % words);
-                let first = tiles.position([row / rows, row % rows, word_of_row * 8]);
-                for (position, byte) in (first..).step_by(column).zip(word.to_le_bytes()) {
-                    tiles.bytes[position] = byte;
-                }
-            }
+    /// Lays out `border` for `queries`, with `margins` around it.
+    pub(super) fn new(border: &Border, queries: &Border, margins: Margins) -> Self {
+        let steps = [margins.slices.div_ceil(BLOCK), margins.rows.div_ceil(SIDE), MARGIN_TILES];
+        let [held, asked] = [border, queries].map(blocks_of);
+        let region: [Range<usize>; 3] = std::array::from_fn(|axis| {
+            let near = held[axis].start.saturating_sub(steps[axis])..held[axis].end + steps[axis];
+            let start = near.start.max(asked[axis].start);
+            start..near.end.min(asked[axis].end).max(start)
+        });
+        let [slices, rows, bytes] = [0, 1, 2].map(|axis| region[axis].len());
+        let column = rows * SIDE + 2 * margins.rows;
+        let slice = (bytes + 2 * MARGIN_TILES) * column;
+        let mut tiles = Self {
+            bytes: vec![0; (slices * BLOCK + 2 * margins.slices) * slice],
+            margins,
+            column,
+            slice,
+            region,
+            reach: Vec::new(),
+        };
+        if tiles.region.iter().all(|range| !range.is_empty()) {
+            tiles.reach = tiles.reach_of(border, steps);
+            tiles.fill(border);
         }
         tiles
     }
 
+    /// Copies what lies in the region or its margins.
+    fn fill(&mut self, border: &Border) {
+        let [_, rows, words] = border.shape;
+        let [blocks_of_slices, blocks_of_rows, bytes] = self.region.clone();
+        let cut = |blocks: Range<usize>, side: usize, margin: usize, all: &Range<usize>| {
+            let start = (blocks.start * side).saturating_sub(margin);
+            start.max(all.start)..(blocks.end * side + margin).min(all.end)
+        };
+        let slices = cut(blocks_of_slices, BLOCK, self.margins.slices, &border.hull.slices);
+        let rows_held = cut(blocks_of_rows, SIDE, self.margins.rows, &border.hull.rows);
+        let bytes =
+            cut(bytes, 1, MARGIN_TILES, &(border.hull.words.start * 8..border.hull.words.end * 8));
+        if bytes.is_empty() {
+            return;
+        }
+        let words_held = bytes.start / 8..bytes.end.div_ceil(8);
+        for slice in slices {
+            for row in rows_held.clone() {
+                let first = (slice * rows + row) * words;
+                for word in words_held.clone() {
+                    let bits = border.bits[first + word];
+                    if bits == 0 {
+                        continue;
+                    }
+                    for (byte, value) in (word * 8..).zip(bits.to_le_bytes()) {
+                        if bytes.contains(&byte) {
+                            let position = self.position([slice, row, byte]);
+                            self.bytes[position] = value;
+                        }
+                    }
+                }
+            }
+        }
+    }
+
     /// Returns where the tile starts whose first byte is at `[slice, row, column of bytes]`.
     pub(super) fn position(&self, [slice, row, byte]: [usize; 3]) -> usize {
-        (slice + self.margins.slices) * self.slice
-            + (byte + MARGIN_TILES) * self.column
+        let [slices, rows, bytes] = &self.region;
+        (slice + self.margins.slices - slices.start * BLOCK) * self.slice
+            + (byte + MARGIN_TILES - bytes.start) * self.column
             + row
             + self.margins.rows
+            - rows.start * SIDE
     }
 
     /// Returns the tile that starts at this position.
@@ -72,52 +124,85 @@ impl Tiles {
 
     /// Returns whether any voxel of the surface may lie within the margins of the tile at `[slice,
     /// row, column of bytes]`.
+    ///
+    /// A query in any other block need not be searched for at all.
     pub(super) fn may_reach(&self, [slice, row, byte]: [usize; 3]) -> bool {
-        let [_, rows, bytes] = self.blocks.shape;
-        self.blocks.reach[(slice / BLOCK * rows + row / SIDE) * bytes + byte]
+        let [slices, rows, bytes] = &self.region;
+        let (slice, row) = (slice / BLOCK, row / SIDE);
+        let is_inside = slices.contains(&slice) && rows.contains(&row) && bytes.contains(&byte);
+        is_inside && {
+            let row = (slice - slices.start) * rows.len() + row - rows.start;
+            self.reach[row * bytes.len() + byte - bytes.start]
+        }
     }
-}
 
-/// Blocks of [`BLOCK`]` × `[`SIDE`]` × `[`SIDE`] voxels from which a search reaches the surface.
-///
-/// A query in any other block need not be searched for at all.
-#[derive(Debug)]
-struct Blocks {
-    /// Blocks along `[D, H, W]`.
-    shape: [usize; 3],
-    reach: Vec<bool>,
-}
-
-impl Blocks {
-    fn reaching(border: &Border, margins: Margins) -> Self {
-        let [slices, rows, words] = border.shape;
-        let shape = [slices.div_ceil(BLOCK), rows.div_ceil(SIDE), words * 8];
+    /// Returns for every block of the region whether the surface lies within some steps of it.
+    fn reach_of(&self, border: &Border, steps: [usize; 3]) -> Vec<bool> {
+        // Blocks that hold a voxel, in a region wide enough to reach from.
+        let wide: [Range<usize>; 3] = std::array::from_fn(|axis| {
+            self.region[axis].start.saturating_sub(steps[axis])..self.region[axis].end + steps[axis]
+        });
+        let shape = [0, 1, 2].map(|axis| wide[axis].len());
         let mut reach = vec![false; shape.iter().product()];
-        for (row, row_words) in border.bits.chunks_exact(words.max(1)).enumerate() {
-            let first = (row / rows / BLOCK * shape[1] + row % rows / SIDE) * shape[2];
-            for (at, word) in row_words.iter().enumerate().filter(|(_, word)| **word != 0) {
-                let blocks = &mut reach[first + at * 8..][..8];
-                for (block, byte) in blocks.iter_mut().zip(word.to_le_bytes()) {
-                    *block |= byte != 0;
+        let [_, rows, words] = border.shape;
+        let slices = border.hull.slices.clone();
+        for (slice, row) in slices.flat_map(|d| border.hull.rows.clone().map(move |h| (d, h))) {
+            if !wide[0].contains(&(slice / BLOCK)) || !wide[1].contains(&(row / SIDE)) {
+                continue;
+            }
+            let block = (slice / BLOCK - wide[0].start) * shape[1] + row / SIDE - wide[1].start;
+            for word in border.hull.words.clone() {
+                let bits = border.bits[(slice * rows + row) * words + word];
+                if bits == 0 {
+                    continue;
+                }
+                for (byte, bits) in (word * 8..).zip(bits.to_le_bytes()) {
+                    if bits != 0 && wide[2].contains(&byte) {
+                        reach[block * shape[2] + byte - wide[2].start] = true;
+                    }
                 }
             }
         }
-        let steps = [margins.slices.div_ceil(BLOCK), margins.rows.div_ceil(SIDE), MARGIN_TILES];
         let strides = [shape[1] * shape[2], shape[2], 1];
         for axis in 0..3 {
-            reach = widen(&reach, shape[axis], strides[axis], steps[axis]);
+            widen(&mut reach, shape[axis], strides[axis], steps[axis]);
         }
-        Self { shape, reach }
+        let [slices, rows, bytes] = [0, 1, 2].map(|axis| {
+            let first = self.region[axis].start - wide[axis].start;
+            first..first + self.region[axis].len()
+        });
+        let places = slices.flat_map(|slice| rows.clone().map(move |row| slice * shape[1] + row));
+        places.flat_map(|row| reach[row * shape[2]..][bytes.clone()].to_vec()).collect()
     }
 }
 
+/// Returns the blocks that hold a voxel along `[D, H, W]`.
+fn blocks_of(border: &Border) -> [Range<usize>; 3] {
+    let hull = &border.hull;
+    [
+        hull.slices.start / BLOCK..hull.slices.end.div_ceil(BLOCK),
+        hull.rows.start / SIDE..hull.rows.end.div_ceil(SIDE),
+        hull.words.start * 8..hull.words.end * 8,
+    ]
+}
+
 /// Sets every flag within `steps` of a set one along an axis of `count` flags, `stride` apart.
-fn widen(flags: &[bool], count: usize, stride: usize, steps: usize) -> Vec<bool> {
-    let widened = (0..flags.len()).map(|index| {
-        let position = index / stride % count;
-        let start = index - position * stride;
-        let near = position.saturating_sub(steps)..count.min(position + steps + 1);
-        near.into_iter().any(|other| flags[start + other * stride])
-    });
-    widened.collect()
+fn widen(flags: &mut [bool], count: usize, stride: usize, steps: usize) {
+    for start in (0..flags.len()).filter(|index| (index / stride).is_multiple_of(count)) {
+        let places = (start..start + count * stride).step_by(stride);
+        // Flags that were set this way are not set ones of before: remember how far those are.
+        let mut since = usize::MAX;
+        let forward: Vec<usize> = places
+            .clone()
+            .map(|at| {
+                since = if flags[at] { 0 } else { since.saturating_add(1) };
+                since
+            })
+            .collect();
+        let mut since = usize::MAX;
+        for (at, forward) in places.zip(forward).rev() {
+            since = if flags[at] { 0 } else { since.saturating_add(1) };
+            flags[at] = since.min(forward) <= steps;
+        }
+    }
 }

@@ -20,7 +20,7 @@
 use std::ops::Range;
 
 use super::border::{Border, Rows};
-use super::planes::{Extent, Planes};
+use super::planes::{Extent, Masks, Planes};
 use super::{Pair, SurfaceDistances};
 use crate::evaluate::check;
 use crate::{Error, Label, Mode, Options, Status};
@@ -94,7 +94,7 @@ impl VolumeDistances {
         if Status::of(&planes.confusion[label]) != Status::Ok {
             return None;
         }
-        let extent = planes.extents[label].as_ref()?;
+        let extent = &planes.extent(label);
         let [prediction, reference] = voxels_to_search(planes, label, mode, extent);
         let pair = Pair::between(prediction, reference, std::slice::from_ref(spacing));
         let SurfaceDistances { prediction_to_reference_mm, reference_to_prediction_mm } =
@@ -109,20 +109,20 @@ impl VolumeDistances {
 
 /// Returns the voxels of both masks without the two kinds that can be left out.
 fn voxels_to_search(planes: &Planes, label: usize, mode: Mode, extent: &Extent) -> [Border; 2] {
-    let side = |bits: &[u64]| {
-        let rows = Rows::new(planes, bits, label, extent);
+    let side = |masks: &Masks| {
+        let rows = Rows::new(planes, masks, label, extent);
         let mask: Vec<u64> = extent
             .slices
             .clone()
             .flat_map(|slice| extent.rows.clone().map(move |row| (slice, row)))
             .flat_map(|(slice, row)| rows.at(slice, row).to_vec())
             .collect();
-        (Border { shape: extent.shape(), bits: mask }, Border::of(planes, bits, label, mode))
+        (Border::new(extent.shape(), mask), Border::of(planes, masks, label, mode))
     };
     let (prediction, reference) =
         rayon::join(|| side(&planes.prediction), || side(&planes.reference));
     [(&prediction, &reference), (&reference, &prediction)]
-        .map(|(side, other)| Border { shape: extent.shape(), bits: kept_of(side, other, mode) })
+        .map(|(side, other)| Border::new(extent.shape(), kept_of(side, other, mode)))
 }
 
 /// Returns the voxels that are kept of a mask; sides are given as `(all voxels, surface)`.

@@ -1,7 +1,7 @@
 //! The surface elements of a mask, cut out of its bit plane by shifts.
 
 use super::super::border::Rows;
-use super::super::planes::{Extent, Planes};
+use super::super::planes::{Extent, Masks, Planes};
 use crate::Mode;
 
 /// Surface elements of one mask on the grid of voxel corners.
@@ -26,13 +26,11 @@ impl Elements {
     /// Returns the positions around which some voxels are inside the mask and others outside.
     ///
     /// Voxels beyond the image are outside every mask, so that a surface is always closed.
-    pub(super) fn of(planes: &Planes, bits: &[u64], label: usize, mode: Mode) -> Self {
-        let Some(extent) = &planes.extents[label] else {
-            return Self { bits: Vec::new(), codes: Vec::new() };
-        };
+    pub(super) fn of(planes: &Planes, masks: &Masks, label: usize, mode: Mode) -> Self {
+        let extent = &planes.extent(label);
         let [slices, rows, words] = shape(extent, mode);
         let mut elements = Self { bits: Vec::with_capacity(slices * rows * words), codes: vec![] };
-        let mask = Rows::new(planes, bits, label, extent);
+        let mask = Rows::new(planes, masks, label, extent);
         for slice in extent.slices.start..extent.slices.start + slices {
             // In 2D a slice is its own neighbour: a square of pixels is a cube of two such slices.
             let front = if mode == Mode::Slice { slice } else { slice.wrapping_sub(1) };

@@ -25,7 +25,7 @@ impl ElementPair {
         mode: Mode,
         spacings: &[[f64; 3]],
     ) -> Option<Self> {
-        let extent = planes.extents[label].as_ref()?;
+        let extent = &planes.extent(label);
         if Status::of(&planes.confusion[label]) != Status::Ok {
             return None;
         }
@@ -34,7 +34,7 @@ impl ElementPair {
             || Elements::of(planes, &planes.reference, label, mode),
         );
         let shape = shape(extent, mode);
-        let border = |bits: Vec<u64>| Border { shape, bits };
+        let border = |bits: Vec<u64>| Border::new(shape, bits);
         Some(Self {
             pair: Pair::between(border(prediction.bits), border(reference.bits), spacings),
             mode,
