@@ -9,7 +9,7 @@ use crate::{ElementDistances, Options};
 /// millimetre and by several hundredths of the normalised surface distance.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Convention {
-    /// Surface voxels, which all count the same: [`SurfaceDistances`]. So do MedPy, MONAI,
+    /// Surface voxels, which all count the same: [`SurfaceDistances`](crate::SurfaceDistances). So do MedPy, MONAI,
     /// MetricsReloaded and scipy.
     #[default]
     Voxel,
