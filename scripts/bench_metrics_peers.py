@@ -7,6 +7,7 @@ out: it takes minutes.
 
 import importlib.metadata
 import json
+import math
 import os
 import pathlib
 import sys
@@ -143,7 +144,7 @@ def main(folder):
             if not is_asked:
                 continue
             try:
-                times[name], distances[name] = seconds_of(tool, arrays, case)
+                times[name], found = seconds_of(tool, arrays, case)
             except KeyboardInterrupt:
                 raise
             # A panic of a Rust extension is no `Exception`.
@@ -151,6 +152,8 @@ def main(folder):
                 print(f"{case['name']}: {name} failed: {error}", file=sys.stderr)
                 report["failed"].setdefault(case["name"], {})[name] = str(error)
                 continue
+            # JSON has no infinity, which some tools return for a label that is nowhere.
+            distances[name] = [value if math.isfinite(value) else None for value in found]
             print(f"{case['name']}: {name} {min(times[name]):.3f} s", file=sys.stderr)
             if not wanted and min(times[name]) > TOO_SLOW_S:
                 slow.add(name)
