@@ -40,16 +40,16 @@ fn three_steps_in_f64_are_as_published() -> Result<()> {
 /// Largest difference over largest value in `f32`.
 const TOLERANCE: f64 = 1e-4;
 
-/// Gradients at parameters that have drifted apart by what Adam leaves open; a tipped sign makes 2e-3 and more.
-const SAME_SIDE: f64 = 5e-4;
+/// Gradients on the same side of each kink; a tipped sign makes 2e-3 and more.
+const SAME_SIDE: f64 = 1e-4;
 
 /// What `f32` rounds off weights of about 1 in three steps.
 const ROUNDING: f64 = 5e-7;
 
 /// Beside the `f64` network on `f32`'s side of each kink ([`Case::gradients_beside`]).
 ///
-/// Adam's early steps are nearly `rate · sign(gradient)`, so an entry whose gradient is 0 to within rounding may go
-/// the other way; each entry by as much as its gradients leave open ([`Stepped::leave_open`]) and no further.
+/// Adam's early steps are nearly `rate · sign(gradient)`, so an entry whose gradient is 0 to within rounding may
+/// move by a fraction of the rate in another direction; the others by what their gradients leave open ([`Stepped::leave_open`]).
 #[test]
 fn three_steps_in_f32_lie_beside_those_in_f64() -> Result<()> {
     let published = Fixture::open("network_adam")?;
@@ -139,9 +139,10 @@ impl Stepped {
             let difference = (actual.detach() - var.as_detached_tensor())?.abs()?;
             let share =
                 (&difference / (&self.open[name] + ROUNDING)?)?.max_all()?.to_scalar::<f64>()?;
+            let largest = difference.max_all()?.to_scalar::<f64>()?;
             let mean = difference.mean_all()?.to_scalar::<f64>()?;
-            let is_close = share <= 1.0 && mean < 0.01 * RATE;
-            assert!(is_close, "{prefix}{name}: {share} of what is open, mean {mean}");
+            let is_close = share <= 1.0 && largest < RATE && mean < 0.01 * RATE;
+            assert!(is_close, "{prefix}{name}: {share} of what is open, {largest}, mean {mean}");
         }
         Ok(())
     }
