@@ -6,8 +6,8 @@
 //! Tensors of type `f64` always take the reference, so a whole network can be checked against
 //! published values to nine digits.
 //!
-//! [`fused_conv2d()`] joins a convolution with the norm before it and what follows it in one pass over memory;
-//! the operations it joins are its reference.
+//! [`fused_conv2d()`] joins a convolution with the norm before it and what follows it in one pass over memory,
+//! [`fused_pixel_shuffle()`] a pixel shuffle with the norm before it; the operations they join are their reference.
 //!
 //! The results of the fast path do not depend on the number of threads: work is split by shape alone,
 //! and partial sums are added in a fixed order. They differ in the last bits between processors with
@@ -25,6 +25,7 @@ pub mod cuda;
 mod dropout;
 mod fill;
 mod fused_conv2d;
+mod fused_pixel_shuffle;
 pub mod losses;
 mod max_pool2;
 mod memory;
@@ -46,6 +47,7 @@ pub use add_skip::add_skip;
 pub use conv2d::{Conv2d, Padding, conv2d, conv2d_input_gradient, conv2d_kernel_gradient};
 pub use dropout::dropout;
 pub use fused_conv2d::{Backward, Epilogue, Gradients, fused_conv2d, fused_conv2d_gradients};
+pub use fused_pixel_shuffle::{fused_pixel_shuffle, fused_pixel_shuffle_gradients};
 pub use max_pool2::{max_pool2, max_pool2_gradient};
 pub use memory::keep_freed_memory;
 pub use norm::{Activation, BatchStatistics, NormOptions, batch_norm_leaky_relu, batch_statistics};

@@ -6,7 +6,8 @@ use candle_core::Var;
 
 use duomo_ops::{
     Activation, Backward, Conv2d, Epilogue, Gradients, NormOptions, Padding, batch_statistics,
-    fused_conv2d, fused_conv2d_gradients,
+    fused_conv2d, fused_conv2d_gradients, fused_pixel_shuffle, fused_pixel_shuffle_gradients,
+    pixel_shuffle,
 };
 
 use super::pass::{Parameter, Pass};
@@ -50,6 +51,17 @@ impl Norm {
         let input = x.tensor.clone();
         Ok(pass.record(y, &[x, &gamma, &beta], move |gradient| {
             Ok(activation.gradients(&input, gradient)?.map(Some).into())
+        }))
+    }
+
+    /// While training, with the pixel shuffle that reads it.
+    fn forward_shuffled(&self, x: &Traced, pass: &Pass) -> Result<Traced, Error> {
+        let (activation, [gamma, beta]) = self.of_batch(x, pass)?;
+        let y = fused_pixel_shuffle(&x.tensor, &activation, STRIDE)?;
+        let input = x.tensor.clone();
+        Ok(pass.record(y, &[x, &gamma, &beta], move |gradient| {
+            let gradients = fused_pixel_shuffle_gradients(gradient, &input, &activation, STRIDE)?;
+            Ok(gradients.map(Some).into())
         }))
     }
 
@@ -243,19 +255,16 @@ impl HeadBlock {
         match self.head {
             Head::PixelShuffle => {
                 let symmetric = Conv2d { padding: Padding::Symmetric, dilation: 1 };
-                let x = if pass.dropout_seed().is_some() {
+                if pass.dropout_seed().is_some() {
                     let rows = self.norm.row_count();
-                    let x = pass.conv2d_before_norm(x, &self.weight, symmetric, rows)?;
-                    self.norm.forward(&x, pass)?
-                } else {
-                    let kernel = self.weight.var.as_detached_tensor();
-                    let next = self.norm.of_running(pass)?;
-                    let epilogue = Epilogue { activation: Some(&next), ..Epilogue::default() };
-                    Traced::constant(
-                        fused_conv2d(&x.tensor, None, &kernel, symmetric, &epilogue)?.0,
-                    )
-                }; // [B, h, w, 64·8C]
-                pass.pixel_shuffle(&x, STRIDE)
+                    let x = pass.conv2d_before_norm(x, &self.weight, symmetric, rows)?; // [B, h, w, 64·8C]
+                    return self.norm.forward_shuffled(&x, pass);
+                }
+                let kernel = self.weight.var.as_detached_tensor();
+                let next = self.norm.of_running(pass)?;
+                let epilogue = Epilogue { activation: Some(&next), ..Epilogue::default() };
+                let (x, _) = fused_conv2d(&x.tensor, None, &kernel, symmetric, &epilogue)?;
+                Ok(Traced::constant(pixel_shuffle(&x, STRIDE)?))
             }
             Head::Transposed => {
                 let x = pass.transposed_conv2d(x, &self.weight, STRIDE, STRIDE / 2)?; // [B, 8h, 8w, 8C]

@@ -5,8 +5,7 @@ use std::cell::RefCell;
 use candle_core::{Tensor, Var};
 use duomo_ops::{
     Conv2d, Epilogue, conv2d, conv2d_input_gradient, conv2d_kernel_gradient, fused_conv2d,
-    max_pool2, max_pool2_gradient, pixel_shuffle, pixel_unshuffle, transposed_conv2d,
-    transposed_conv2d_gradients,
+    max_pool2, max_pool2_gradient, transposed_conv2d, transposed_conv2d_gradients,
 };
 
 use super::tape::{Tape, Traced};
@@ -166,12 +165,6 @@ impl Pass {
         let input = x.tensor.clone();
         Ok(self.record(max_pool2(&x.tensor)?, &[x], move |gradient| {
             Ok(vec![Some(max_pool2_gradient(&input, gradient)?)])
-        }))
-    }
-
-    pub(crate) fn pixel_shuffle(&self, x: &Traced, factor: usize) -> Result<Traced, Error> {
-        Ok(self.record(pixel_shuffle(&x.tensor, factor)?, &[x], move |gradient| {
-            Ok(vec![Some(pixel_unshuffle(gradient, factor)?)])
         }))
     }
 }

@@ -4,7 +4,6 @@ use std::ops::Range;
 
 use super::Padding;
 use crate::norm::Affine;
-use crate::simd::vectorized;
 
 /// One image of a batch, `[H, W, C]`, with the rule for its outside.
 #[derive(Clone, Copy)]
@@ -79,10 +78,7 @@ impl Image<'_> {
         let inside = &mut target[at(0)..][..row.len()];
         inside.copy_from_slice(row);
         if let Some(norm) = self.norm {
-            vectorized(
-                #[inline(always)]
-                || norm.apply(inside),
-            );
+            norm.apply(inside);
         }
         for x in (columns.start..0).chain(self.width.cast_signed()..columns.end) {
             match place(x, self.width, self.padding) {

@@ -2,8 +2,8 @@
 //! skip, the rectified norm that reads them next, and the sums that a norm needs.
 
 use crate::dropout::Mask;
-use crate::norm::{Affine, Units, write_moments};
-use crate::simd::{MOST_LANES, Simd, vectorized};
+use crate::norm::{Affine, HostActivation, Units, write_moments};
+use crate::simd::{MOST_LANES, Simd, Work, dispatch};
 
 /// Pixels of a tile.
 const MOST_PIXELS: usize = 16;
@@ -45,6 +45,12 @@ pub(crate) struct Reading<'a> {
     pub(crate) rows: &'a [usize],
 }
 
+impl<'a> From<&'a HostActivation> for Reading<'a> {
+    fn from(norm: &'a HostActivation) -> Self {
+        Self { tables: norm.affine(), rows: norm.rows() }
+    }
+}
+
 impl<'a> Reading<'a> {
     pub(crate) fn of_slice(&self, slice: usize) -> &'a Affine {
         &self.tables[self.rows[slice]]
@@ -63,7 +69,7 @@ pub(crate) enum Sums<'a> {
 
 /// Where the sums go, shared by the tasks of a convolution.
 #[derive(Clone, Copy)]
-pub(super) struct Target {
+pub(crate) struct Target {
     values: *mut f32,
     channels: usize,
 }
@@ -76,7 +82,7 @@ unsafe impl Sync for Target {}
 
 impl Target {
     /// The place of the sums, `None` if there are none.
-    pub(super) fn of(units: Option<&mut Units>) -> Option<Self> {
+    pub(crate) fn of(units: Option<&mut Units>) -> Option<Self> {
         units.map(|Units { values, channels, .. }| Self {
             values: values.as_mut_ptr(),
             channels: *channels,
@@ -251,41 +257,36 @@ unsafe fn factors<S: Simd>(mask: &Mask, start: usize) -> S::Vector {
 
 /// Sizes of the images written.
 #[derive(Clone, Copy)]
-pub(super) struct Size {
-    pub(super) height: usize,
-    pub(super) width: usize,
-    pub(super) channels: usize,
+pub(crate) struct Size {
+    pub(crate) height: usize,
+    pub(crate) width: usize,
+    pub(crate) channels: usize,
 }
 
 impl Finish<'_> {
     /// Takes the results of whole rows, the first of which is `first` of all slices' rows, in place; a unit is a
     /// row.
-    pub(super) fn rows(
+    pub(crate) fn rows(
         &self,
         first: usize,
         size: Size,
         results: &mut [f32],
         target: Option<Target>,
     ) {
-        let len = size.width * size.channels;
-        for (row, results) in (first..).zip(results.chunks_exact_mut(len)) {
-            let sums = target.map(|target| {
-                // SAFETY: the unit exists, its sums are adjacent, and no other task writes them.
-                unsafe {
-                    target
-                        .of_unit(row, 0)
-                        .map(|sums| std::slice::from_raw_parts_mut(sums, size.channels))
-                }
-            });
-            vectorized(
-                #[inline(always)]
-                || self.row(row, size, results, sums),
-            );
-        }
+        dispatch(Rows { finish: self, first, size, results, target });
     }
 
+    /// # Safety
+    ///
+    /// The unit exists.
     #[inline(always)]
-    fn row(&self, row: usize, size: Size, results: &mut [f32], sums: Option<[&mut [f32]; 2]>) {
+    unsafe fn row<S: Simd>(
+        &self,
+        row: usize,
+        size: Size,
+        results: &mut [f32],
+        sums: Option<[&mut [f32]; 2]>,
+    ) {
         let start = row * results.len();
         if let Some(mask) = &self.dropout {
             mask.apply(start, results);
@@ -293,16 +294,49 @@ impl Finish<'_> {
         if let Some(skip) = &self.skip {
             skip.add(row * size.width, size.channels, results);
         }
-        if let Some(norm) = &self.activation {
-            norm.of_slice(row / size.height).apply(results);
-        }
-        match (&self.sums, sums) {
-            (Some(Sums::Moments), Some(sums)) => write_moments(results, sums),
-            (Some(Sums::Products { norm, input }), Some(sums)) => {
-                let input = &input[start..][..results.len()];
-                norm.of_slice(row / size.height).add_products(input, results, sums);
+        // SAFETY: by the contract of this function.
+        unsafe {
+            if let Some(norm) = &self.activation {
+                norm.of_slice(row / size.height).apply_on::<S>(results);
             }
-            _ => {}
+            match (&self.sums, sums) {
+                (Some(Sums::Moments), Some(sums)) => write_moments(results, sums),
+                (Some(Sums::Products { norm, input }), Some(sums)) => {
+                    let input = &input[start..][..results.len()];
+                    let norm = norm.of_slice(row / size.height);
+                    norm.add_products::<S>(input, results, sums);
+                }
+                _ => {}
+            }
+        }
+    }
+}
+
+/// See [`Finish::rows`].
+struct Rows<'a> {
+    finish: &'a Finish<'a>,
+    first: usize,
+    size: Size,
+    results: &'a mut [f32],
+    target: Option<Target>,
+}
+
+impl Work for Rows<'_> {
+    #[inline(always)]
+    fn run<S: Simd>(self) {
+        let Self { finish, first, size, results, target } = self;
+        let len = size.width * size.channels;
+        for (row, results) in (first..).zip(results.chunks_exact_mut(len)) {
+            // SAFETY: `Work::run` runs where the unit exists. The sums of this row exist and are adjacent, and no
+            // other task writes them.
+            unsafe {
+                let sums = target.map(|target| {
+                    target
+                        .of_unit(row, 0)
+                        .map(|sums| std::slice::from_raw_parts_mut(sums, size.channels))
+                });
+                finish.row::<S>(row, size, results, sums);
+            }
         }
     }
 }

@@ -68,11 +68,9 @@ fn units(
     by_winograd: bool,
 ) -> Option<Units> {
     finish?.sums.as_ref()?;
-    let pixels = if by_winograd {
-        winograd::tile_pixels(dims)
+    Some(if by_winograd {
+        Units::of_pixels(dims.batch, winograd::tile_pixels(dims), channels)
     } else {
-        vec![u32::try_from(dims.width).unwrap_or(u32::MAX); dims.height]
-    };
-    let values = vec![0.0; dims.batch * pixels.len() * 2 * channels];
-    Some(Units { pixels, channels, values })
+        Units::of_rows(dims.batch, (dims.height, dims.width), channels)
+    })
 }

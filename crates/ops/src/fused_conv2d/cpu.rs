@@ -6,7 +6,7 @@ use super::{Backward, Epilogue, Gradients, NAME};
 use crate::conv2d::finish::{Finish, Reading, Skip, Sums};
 use crate::conv2d::{Dims, passes};
 use crate::dropout::{Mask, check_probability};
-use crate::norm::{Activation, BatchStatistics, HostActivation, Pixels};
+use crate::norm::{Activation, BatchStatistics, Pixels};
 use crate::storage::{elements, with_view};
 
 pub(super) fn forward(
@@ -45,42 +45,27 @@ pub(super) fn gradients(gradient: &Tensor, of: &Backward<'_>, dims: &Dims) -> Re
         Some((probability, seed)) => crate::dropout(gradient, probability, seed)?,
         None => gradient.clone(),
     };
-    let norm = reading(activation);
+    let norm = Reading::from(activation);
     with_numbers(&dropped, |gradient| {
         with_numbers(input, |x| {
             let by_kernel = passes::backward_kernel(gradient, x, dims, Some(norm));
             let sums = Some(Sums::Products { norm, input: x });
             let finish = Finish { sums, ..Finish::default() };
-            let (mut delta, units) = with_numbers(kernel, |kernel| {
+            let (delta, units) = with_numbers(kernel, |kernel| {
                 Ok(passes::backward_input(gradient, kernel, dims, Some(&finish)))
             })?;
             let Some(units) = units else { bail!("{NAME}: the sums were not taken") };
-            let sums = activation.product_sums(&units);
-            with_others(others, |others| {
-                activation.input_gradient(x, &sums, others, &mut delta);
-                Ok(())
+            let [input, gamma, beta] = with_others(others, |others| {
+                activation.gradients_of_units(x, &units, others, (delta, input.shape()))
             })?;
-            let [gamma, beta] = sums.table_gradients();
-            let table = |numbers| {
-                let row_count = activation.row_count();
-                Tensor::from_vec(numbers, (row_count, dims.channels), input.device())
-            };
-            Ok(Gradients {
-                input: Tensor::from_vec(delta, input.shape(), input.device())?,
-                gamma: table(gamma)?,
-                beta: table(beta)?,
-                kernel: Tensor::from_vec(by_kernel, kernel.shape(), kernel.device())?,
-            })
+            let kernel = Tensor::from_vec(by_kernel, kernel.shape(), kernel.device())?;
+            Ok(Gradients { input, gamma, beta, kernel })
         })
     })
 }
 
 fn reading_of(activation: &Activation) -> Result<Reading<'_>> {
-    activation.host().map(reading)
-}
-
-fn reading(activation: &HostActivation) -> Reading<'_> {
-    Reading { tables: activation.affine(), rows: activation.rows() }
+    activation.host().map(Reading::from)
 }
 
 fn mask(dropout: Option<(f64, u64)>) -> Result<Option<Mask>> {

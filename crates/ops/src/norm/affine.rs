@@ -10,7 +10,7 @@
 
 use super::tables::{repeat, to_f32};
 use super::{Moments, NormOptions};
-use crate::simd::{MOST_LANES, Simd};
+use crate::simd::{MOST_LANES, Simd, Work, dispatch};
 
 /// Least numbers after which the tables repeat: few channels then still fill vectors.
 const SPAN: usize = 64;
@@ -55,45 +55,63 @@ impl Affine {
     }
 
     /// Applies the function to whole pixels, in place.
-    #[inline(always)]
     pub(crate) fn apply(&self, values: &mut [f32]) {
+        dispatch(Apply { affine: self, values });
+    }
+
+    /// Does what [`Self::apply`] does, on a unit chosen already.
+    ///
+    /// # Safety
+    ///
+    /// The unit exists.
+    #[inline(always)]
+    pub(crate) unsafe fn apply_on<S: Simd>(&self, values: &mut [f32]) {
         for values in values.chunks_mut(self.span) {
-            let len = values.len();
-            let (mean, scale) = (&self.mean[..len], &self.scale[..len]);
-            let shift = &self.shift[..len];
-            for i in 0..len {
-                let z = scale[i] * (values[i] - mean[i]) + shift[i];
-                values[i] = if z > 0.0 { z } else { self.slope * z };
+            for (first, values) in vectors_of::<S>(values) {
+                // SAFETY: by the contract of this function; the numbers are there.
+                unsafe {
+                    let (at, count) = (values.as_mut_ptr(), values.len());
+                    let (z, _) = self.at::<S>(first).in_two_steps(load::<S>(values));
+                    S::store_first(at, self.at::<S>(first).rectified(z, z), count);
+                }
             }
         }
     }
 
     /// Makes `δ = G f'(z)` of gradients at whole pixels, in place, and adds `δ` and `δ (x - E)` to the sums of
     /// each channel, `[C]`.
+    ///
+    /// # Safety
+    ///
+    /// The unit exists.
     #[inline(always)]
-    pub(crate) fn add_products(
+    pub(crate) unsafe fn add_products<S: Simd>(
         &self,
         input: &[f32],
         gradient: &mut [f32],
         [deltas, products]: [&mut [f32]; 2],
     ) {
-        let mut sums = [vec![0.0; self.span], vec![0.0; self.span]];
+        let mut sums = [vec![0.0; self.span + MOST_LANES], vec![0.0; self.span + MOST_LANES]];
         for (input, gradient) in input.chunks(self.span).zip(gradient.chunks_mut(self.span)) {
-            let len = gradient.len();
-            let (mean, scale, shift) = (&self.mean[..len], &self.scale[..len], &self.shift[..len]);
-            let [of_deltas, of_products] = &mut sums;
-            let (of_deltas, of_products) = (&mut of_deltas[..len], &mut of_products[..len]);
-            let input = &input[..len];
-            for i in 0..len {
-                let centred = input[i] - mean[i];
-                let positive = scale[i] * centred + shift[i] > 0.0;
-                gradient[i] = if positive { gradient[i] } else { self.slope * gradient[i] };
-                of_deltas[i] += gradient[i];
-                of_products[i] += gradient[i] * centred;
+            for (first, gradient) in vectors_of::<S>(gradient) {
+                let count = gradient.len();
+                // SAFETY: by the contract of this function; the numbers are there, and the sums hold a vector more
+                // than the span.
+                unsafe {
+                    let x = load::<S>(&input[first..first + count]);
+                    let (z, centred) = self.at::<S>(first).in_two_steps(x);
+                    let delta = self.at::<S>(first).rectified(z, load::<S>(gradient));
+                    S::store_first(gradient.as_mut_ptr(), delta, count);
+                    let [of_deltas, of_products] =
+                        sums.each_mut().map(|sums| sums.as_mut_ptr().add(first));
+                    S::store(of_deltas, S::add(S::load(of_deltas), delta));
+                    let product = S::multiply_add(delta, centred, S::zero());
+                    S::store(of_products, S::add(S::load(of_products), product));
+                }
             }
         }
         for (target, sums) in [deltas, products].into_iter().zip(&sums) {
-            for pixel in sums.chunks_exact(target.len()) {
+            for pixel in sums[..self.span].chunks_exact(target.len()) {
                 target.iter_mut().zip(pixel).for_each(|(sum, x)| *sum += x);
             }
         }
@@ -119,6 +137,42 @@ impl Affine {
     }
 }
 
+struct Apply<'a> {
+    affine: &'a Affine,
+    values: &'a mut [f32],
+}
+
+impl Work for Apply<'_> {
+    #[inline(always)]
+    fn run<S: Simd>(self) {
+        // SAFETY: `Work::run` runs where the unit exists.
+        unsafe { self.affine.apply_on::<S>(self.values) }
+    }
+}
+
+/// The numbers cut into vectors, the last of which may be shorter, and where each starts.
+#[inline(always)]
+fn vectors_of<S: Simd>(values: &mut [f32]) -> impl Iterator<Item = (usize, &mut [f32])> {
+    (0..).step_by(S::LANES).zip(values.chunks_mut(S::LANES))
+}
+
+/// At most a vector of numbers, the other lanes zero.
+///
+/// # Safety
+///
+/// The unit exists.
+#[inline(always)]
+unsafe fn load<S: Simd>(values: &[f32]) -> S::Vector {
+    // SAFETY: by the contract of this function; the numbers are there.
+    unsafe {
+        if values.len() < S::LANES {
+            S::load_first(values.as_ptr(), values.len())
+        } else {
+            S::load(values.as_ptr())
+        }
+    }
+}
+
 /// The functions of one vector of channels.
 #[derive(Clone, Copy)]
 pub(crate) struct AffineVectors<S: Simd> {
@@ -139,7 +193,7 @@ impl<S: Simd> AffineVectors<S> {
         // SAFETY: by the contract of this function.
         unsafe {
             let z = S::multiply_add(self.scale, S::subtract(x, self.mean), self.shift);
-            S::where_positive(z, z, S::multiply_add(self.slope, z, S::zero()))
+            self.rectified(z, z)
         }
     }
 
@@ -154,7 +208,32 @@ impl<S: Simd> AffineVectors<S> {
         unsafe {
             let centred = S::subtract(x, self.mean);
             let z = S::multiply_add(self.scale, centred, self.shift);
-            (S::where_positive(z, g, S::multiply_add(self.slope, g, S::zero())), centred)
+            (self.rectified(z, g), centred)
         }
+    }
+
+    /// `z` and `x - E`, product and sum rounded one after the other: the same bits on every unit.
+    ///
+    /// # Safety
+    ///
+    /// The unit exists.
+    #[inline(always)]
+    unsafe fn in_two_steps(&self, x: S::Vector) -> (S::Vector, S::Vector) {
+        // SAFETY: by the contract of this function.
+        unsafe {
+            let centred = S::subtract(x, self.mean);
+            (S::add(S::multiply_add(self.scale, centred, S::zero()), self.shift), centred)
+        }
+    }
+
+    /// `x f'(z)`.
+    ///
+    /// # Safety
+    ///
+    /// The unit exists.
+    #[inline(always)]
+    unsafe fn rectified(&self, z: S::Vector, x: S::Vector) -> S::Vector {
+        // SAFETY: by the contract of this function.
+        unsafe { S::where_positive(z, x, S::multiply_add(self.slope, x, S::zero())) }
     }
 }

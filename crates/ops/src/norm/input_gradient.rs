@@ -6,6 +6,7 @@
 //!
 //! `E` is the mean rounded to `f32`, and `O` what other readers of `X` contribute.
 
+use candle_core::{Device, Result, Shape, Tensor};
 use rayon::prelude::*;
 
 use super::HostActivation;
@@ -22,11 +23,11 @@ const TASK: usize = 1 << 15;
 
 /// `Σδ` and `Σ(δ x̂)` of every row.
 #[derive(Debug)]
-pub(crate) struct ProductSums(Vec<Sums>);
+struct ProductSums(Vec<Sums>);
 
 impl ProductSums {
     /// The gradients with respect to `γ` and `β`, `[R, C]`.
-    pub(crate) fn table_gradients(&self) -> [Vec<f32>; 2] {
+    fn table_gradients(&self) -> [Vec<f32>; 2] {
         let flat = |sums: fn(&Sums) -> &Vec<f64>| {
             self.0.iter().flat_map(sums).map(|&sum| to_f32(sum)).collect()
         };
@@ -44,8 +45,26 @@ pub(crate) struct Pixels<'a> {
 }
 
 impl HostActivation {
+    /// The gradients with respect to `input`, `γ` and `β`, given `δ` and its sums over units, see [`Affine`].
+    ///
+    /// [`Affine`]: super::Affine
+    pub(crate) fn gradients_of_units(
+        &self,
+        input: &[f32],
+        units: &Units,
+        others: Option<Pixels<'_>>,
+        (mut delta, shape): (Vec<f32>, &Shape),
+    ) -> Result<[Tensor; 3]> {
+        let sums = self.product_sums(units);
+        self.input_gradient(input, &sums, others, &mut delta);
+        let [gamma, beta] = sums.table_gradients();
+        let table =
+            |numbers| Tensor::from_vec(numbers, (self.row_count(), self.channels()), &Device::Cpu);
+        Ok([Tensor::from_vec(delta, shape, &Device::Cpu)?, table(gamma)?, table(beta)?])
+    }
+
     /// The sums of all rows, from those of units of `δ` and `δ (x - E)`.
-    pub(crate) fn product_sums(&self, units: &Units) -> ProductSums {
+    fn product_sums(&self, units: &Units) -> ProductSums {
         let inverse = self.moments.inverse_deviations(self.options.epsilon);
         let mut totals = units.sums(&self.rows, self.moments.slices.len());
         for (row, total) in totals.iter_mut().enumerate() {
@@ -59,7 +78,7 @@ impl HostActivation {
     }
 
     /// Turns `δ` into the gradient with respect to `input`, in place.
-    pub(crate) fn input_gradient(
+    fn input_gradient(
         &self,
         input: &[f32],
         sums: &ProductSums,
@@ -135,6 +154,7 @@ impl Tables {
         Self([0, 1, 2, 3].map(|which| repeat(entries.iter().map(|entry| entry[which]), span)))
     }
 
+    #[inline(always)]
     fn apply(&self, input: &[f32], delta: &mut [f32]) {
         let span = self.0[0].len();
         for (delta, input) in delta.chunks_mut(span).zip(input.chunks(span)) {

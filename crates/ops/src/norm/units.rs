@@ -27,6 +27,17 @@ pub(crate) struct Units {
 type OfGroup = fn(&[u32], &[f32], usize) -> Sums;
 
 impl Units {
+    /// Places for the sums of the rows of images.
+    pub(crate) fn of_rows(slices: usize, (rows, width): (usize, usize), channels: usize) -> Self {
+        Self::of_pixels(slices, vec![u32::try_from(width).unwrap_or(u32::MAX); rows], channels)
+    }
+
+    /// Places for the sums of units with these pixels.
+    pub(crate) fn of_pixels(slices: usize, pixels: Vec<u32>, channels: usize) -> Self {
+        let values = vec![0.0; slices * pixels.len() * 2 * channels];
+        Self { pixels, channels, values }
+    }
+
     pub(super) fn slices(&self) -> usize {
         self.values.len() / (2 * self.channels * self.pixels.len()).max(1)
     }

@@ -6,41 +6,44 @@ use super::Dims;
 use crate::fill::fill;
 
 pub(super) fn shuffle<T: WithDType>(coarse: &[T], dims: Dims) -> Vec<T> {
-    let row = dims.width * dims.depth();
-    fill(coarse.len(), row, |start, fine| {
-        let coarse = &coarse[start..][..row];
-        for_each_run(dims, |at_coarse, at_fine| {
-            let stride = dims.factor * dims.factor;
-            let run = coarse[at_coarse..].iter().step_by(stride);
-            fine[at_fine..][..dims.channels].iter_mut().zip(run).for_each(|(f, c)| *f = *c);
-        });
+    fill(coarse.len(), dims.row(), |start, fine| {
+        let row = coarse[start..].chunks_exact(dims.depth()).take(dims.width);
+        row.enumerate().for_each(|(column, pixel)| shuffle_pixel(pixel, column, fine, dims));
     })
 }
 
 pub(super) fn unshuffle<T: WithDType>(fine: &[T], dims: Dims) -> Vec<T> {
-    let row = dims.width * dims.depth();
-    fill(fine.len(), row, |start, coarse| {
-        let fine = &fine[start..][..row];
-        for_each_run(dims, |at_coarse, at_fine| {
-            let stride = dims.factor * dims.factor;
-            let run = coarse[at_coarse..].iter_mut().step_by(stride);
-            run.zip(&fine[at_fine..][..dims.channels]).for_each(|(c, f)| *c = *f);
-        });
-    })
+    fill(fine.len(), dims.row(), |start, coarse| unshuffle_row(&fine[start..], coarse, dims))
 }
 
-/// Visits, for every fine pixel that one coarse row makes, where its channels start in the coarse row
-/// (there `factor²` apart) and in the fine rows (there adjacent).
-fn for_each_run(dims: Dims, mut visit: impl FnMut(usize, usize)) {
-    let fine_row = dims.width * dims.factor * dims.channels;
-    for j in 0..dims.width {
-        for a in 0..dims.factor {
-            for b in 0..dims.factor {
-                visit(
-                    j * dims.depth() + a * dims.factor + b,
-                    a * fine_row + (j * dims.factor + b) * dims.channels,
-                );
-            }
+/// Writes one coarse pixel to the fine rows that its row makes.
+#[inline]
+pub(crate) fn shuffle_pixel<T: WithDType>(pixel: &[T], column: usize, fine: &mut [T], dims: Dims) {
+    for (run, at) in dims.runs(column).enumerate() {
+        let channels = pixel[run..].iter().step_by(dims.factor * dims.factor);
+        fine[at..][..dims.channels].iter_mut().zip(channels).for_each(|(f, c)| *f = *c);
+    }
+}
+
+/// Writes a row of coarse pixels, given the fine rows that it makes.
+#[inline]
+pub(crate) fn unshuffle_row<T: WithDType>(fine: &[T], coarse: &mut [T], dims: Dims) {
+    for (column, pixel) in coarse.chunks_exact_mut(dims.depth()).enumerate() {
+        for (run, at) in dims.runs(column).enumerate() {
+            let channels = pixel[run..].iter_mut().step_by(dims.factor * dims.factor);
+            channels.zip(&fine[at..][..dims.channels]).for_each(|(c, f)| *c = *f);
         }
+    }
+}
+
+impl Dims {
+    /// Where the channels of each fine pixel that the coarse one at `column` makes start in the fine rows. There
+    /// they are adjacent; in the coarse pixel they start at the run's number and are `factor²` apart.
+    fn runs(self, column: usize) -> impl Iterator<Item = usize> {
+        let fine_row = self.width * self.factor * self.channels;
+        (0..self.factor * self.factor).map(move |run| {
+            let (a, b) = (run / self.factor, run % self.factor);
+            a * fine_row + (column * self.factor + b) * self.channels
+        })
     }
 }

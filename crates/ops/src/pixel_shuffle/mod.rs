@@ -4,7 +4,7 @@
 //! Y[b, f i + a, f j + a', c] = X[b, i, j, f² c + f a + a']        (1)
 //! ```
 
-mod cpu;
+pub(crate) mod cpu;
 mod launches;
 #[cfg(test)]
 mod tests;
@@ -46,14 +46,7 @@ use crate::storage::unary;
 /// # Ok::<(), candle_core::Error>(())
 /// ```
 pub fn pixel_shuffle(input: &Tensor, factor: usize) -> Result<Tensor> {
-    let (batch, height, width, channels) = input.dims4()?;
-    if factor == 0 || channels % (factor * factor) != 0 {
-        bail!(
-            "pixel_shuffle: got {channels} channels and factor {factor}, \
-             expected a multiple of the factor's square"
-        );
-    }
-    let dims = Dims { batch, height, width, channels: channels / (factor * factor), factor };
+    let dims = Dims::of_coarse(input, factor)?;
     input.contiguous()?.apply_op1(Shuffle(dims))
 }
 
@@ -82,25 +75,42 @@ pub fn pixel_unshuffle(fine: &Tensor, factor: usize) -> Result<Tensor> {
 
 /// Sizes of the coarse image, and the channels of the fine one.
 #[derive(Clone, Copy, Debug)]
-struct Dims {
-    batch: usize,
-    height: usize,
-    width: usize,
+pub(crate) struct Dims {
+    pub(crate) batch: usize,
+    pub(crate) height: usize,
+    pub(crate) width: usize,
     channels: usize,
     factor: usize,
 }
 
 impl Dims {
+    /// The sizes, given the coarse image.
+    pub(crate) fn of_coarse(input: &Tensor, factor: usize) -> Result<Self> {
+        let (batch, height, width, channels) = input.dims4()?;
+        if factor == 0 || channels % (factor * factor) != 0 {
+            bail!(
+                "pixel_shuffle: got {channels} channels and factor {factor}, \
+                 expected a multiple of the factor's square"
+            );
+        }
+        Ok(Self { batch, height, width, channels: channels / (factor * factor), factor })
+    }
+
     /// Channels of the coarse image.
-    fn depth(&self) -> usize {
+    pub(crate) fn depth(&self) -> usize {
         self.channels * self.factor * self.factor
+    }
+
+    /// Numbers of one coarse row.
+    pub(crate) fn row(&self) -> usize {
+        self.width * self.depth()
     }
 
     fn coarse_shape(&self) -> Shape {
         (self.batch, self.height, self.width, self.depth()).into()
     }
 
-    fn fine_shape(&self) -> Shape {
+    pub(crate) fn fine_shape(&self) -> Shape {
         let (height, width) = (self.factor * self.height, self.factor * self.width);
         (self.batch, height, width, self.channels).into()
     }
