@@ -34,7 +34,7 @@ pub(super) fn mask<T: WithDType>(input: &[T], probability: f64, seed: u64) -> Ve
 /// The mask of some layer, for operations that apply it to what they write.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Mask {
-    threshold: u64,
+    threshold: u32,
     scale: f32,
     seed: u64,
 }
@@ -52,7 +52,7 @@ impl Mask {
         let ahead = (start.next_multiple_of(ELEMENTS_PER_DRAW) - start).min(values.len());
         let (head, values) = values.split_at_mut(ahead);
         for (index, value) in (start..).zip(head) {
-            *value *= self.factors::<1, 1>(index)[0];
+            *value *= self.factors::<1, ELEMENTS_PER_DRAW>(index)[index % ELEMENTS_PER_DRAW];
         }
         for (start, values) in (start + ahead..).step_by(GROUP).zip(values.chunks_mut(GROUP)) {
             let factors = self.factors::<DRAWS, GROUP>(start);
@@ -60,15 +60,11 @@ impl Mask {
         }
     }
 
-    /// The factors of `N` elements that share `D` draws; if they are several, `start` is the first of a draw.
+    /// The factors of all `N` elements of `D` draws, the first of which is that of element `start`.
     #[inline(always)]
     pub(crate) fn factors<const D: usize, const N: usize>(&self, start: usize) -> [f32; N] {
-        let first = (start / ELEMENTS_PER_DRAW) as u64;
-        let draws: [u64; D] = std::array::from_fn(|draw| split_mix(self.seed, first + draw as u64));
-        std::array::from_fn(|i| {
-            let bits = draws[i / ELEMENTS_PER_DRAW] >> (16 * ((start + i) % ELEMENTS_PER_DRAW));
-            if bits & 0xffff >= self.threshold { self.scale } else { 0.0 }
-        })
+        let bits = bits::<D, N>(self.seed, (start / ELEMENTS_PER_DRAW) as u64);
+        bits.map(|bits| if bits >= self.threshold { self.scale } else { 0.0 })
     }
 }
 
@@ -76,20 +72,30 @@ impl Mask {
 fn mask_task<T: WithDType>(
     (output, input): (&mut [T], &[T]),
     scale: T,
-    threshold: u64,
+    threshold: u32,
     (seed, first_draw): (u64, u64),
 ) {
     let groups = output.chunks_mut(GROUP).zip(input.chunks(GROUP));
     for (group, (output, input)) in groups.enumerate() {
-        let first = first_draw + (group * DRAWS) as u64;
-        let draws: [u64; DRAWS] = std::array::from_fn(|draw| split_mix(seed, first + draw as u64));
-        let bits: [u64; GROUP] = std::array::from_fn(|i| {
-            (draws[i / ELEMENTS_PER_DRAW] >> (16 * (i % ELEMENTS_PER_DRAW))) & 0xffff
-        });
+        let bits = bits::<DRAWS, GROUP>(seed, first_draw + (group * DRAWS) as u64);
         for ((y, &x), bits) in output.iter_mut().zip(input).zip(bits) {
             *y = if bits >= threshold { x * scale } else { T::zero() };
         }
     }
+}
+
+/// The 16 bits of each of the `N` elements of `D` draws, given the first draw's number.
+///
+/// Taken apart as bytes, since that is how a compiler fills vectors of 32 bits in place of 64.
+#[inline(always)]
+fn bits<const D: usize, const N: usize>(seed: u64, first: u64) -> [u32; N] {
+    const { assert!(N == D * ELEMENTS_PER_DRAW) };
+    let draws: [_; D] = std::array::from_fn(|draw| {
+        let draw = split_mix(seed, first + draw as u64);
+        draw.to_le_bytes()
+    });
+    let (of_elements, _) = draws.as_flattened().as_chunks();
+    std::array::from_fn(|i| u32::from(u16::from_le_bytes(of_elements[i])))
 }
 
 /// How many of the 2¹⁶ values of a draw's 16 bits mean "drop".
@@ -98,8 +104,8 @@ fn mask_task<T: WithDType>(
     clippy::cast_sign_loss,
     reason = "the probability is in [0, 1), so the product is in 0..=65536"
 )]
-fn threshold(probability: f64) -> u64 {
-    (probability * 65536.0).round() as u64
+fn threshold(probability: f64) -> u32 {
+    (probability * 65536.0).round() as u32
 }
 
 /// Draw number `draw` of `SplitMix64` started at `seed`.

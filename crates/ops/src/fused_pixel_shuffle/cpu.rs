@@ -8,7 +8,7 @@ use super::NAME;
 use crate::conv2d::finish::{Finish, Reading, Size, Sums, Target};
 use crate::fill::fill;
 use crate::norm::{Activation, Units};
-use crate::pixel_shuffle::{Dims, cpu};
+use crate::pixel_shuffle::{Dims, shuffle_pixel, unshuffle_row};
 use crate::storage::{elements, with_view};
 
 thread_local! {
@@ -28,7 +28,7 @@ pub(super) fn forward(input: &Tensor, activation: &Activation, dims: Dims) -> Re
                 for (column, coarse) in row.take(dims.width).enumerate() {
                     pixel.copy_from_slice(coarse);
                     norm.apply(pixel);
-                    cpu::shuffle_pixel(pixel, column, fine, dims);
+                    shuffle_pixel(pixel, column, fine, dims);
                 }
             });
         }))
@@ -53,7 +53,7 @@ pub(super) fn gradients(
         let delta = with_view(NAME, gradient, |view| {
             let fine: &[f32] = elements(NAME, view)?;
             Ok(fill(fine.len(), dims.row(), |start, delta| {
-                cpu::unshuffle_row(&fine[start..], delta, dims);
+                unshuffle_row(&fine[start..], delta, dims);
                 finish.rows(start / dims.row(), size, delta, target);
             }))
         })?;

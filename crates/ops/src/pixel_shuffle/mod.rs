@@ -4,13 +4,14 @@
 //! Y[b, f i + a, f j + a', c] = X[b, i, j, f² c + f a + a']        (1)
 //! ```
 
-pub(crate) mod cpu;
+mod cpu;
 mod launches;
 #[cfg(test)]
 mod tests;
 
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, bail};
 
+pub(crate) use self::cpu::{shuffle_pixel, unshuffle_row};
 use crate::cuda;
 use crate::storage::unary;
 
