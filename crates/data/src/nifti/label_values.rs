@@ -31,12 +31,18 @@ impl LabelValues {
         }
     }
 
-    /// As [`map`](Self::map) to bytes, in place if the values are bytes.
+    /// As [`map`](Self::map) to bytes, in place if the values are bytes; equal neighbours may share a call.
     pub fn into_bytes(self, mut convert: impl FnMut(u16) -> u8) -> Vec<u8> {
         match self {
             Self::Narrow(mut values) => {
-                for value in &mut values {
-                    *value = convert((*value).into());
+                for run in values.chunks_mut(RUN) {
+                    if let Some(value) = only_value(run) {
+                        run.fill(convert(value.into()));
+                    } else {
+                        for value in run {
+                            *value = convert((*value).into());
+                        }
+                    }
                 }
                 values
             }
@@ -54,8 +60,14 @@ impl LabelValues {
         let mut occurs = vec![false; usize::from(u16::MAX) + 1];
         match self {
             Self::Narrow(values) => {
-                for &value in values {
-                    occurs[usize::from(value)] = true;
+                for run in values.chunks(RUN) {
+                    if let Some(value) = only_value(run) {
+                        occurs[usize::from(value)] = true;
+                    } else {
+                        for &value in run {
+                            occurs[usize::from(value)] = true;
+                        }
+                    }
                 }
             }
             Self::Wide(values) => {
@@ -66,6 +78,17 @@ impl LabelValues {
         }
         (0..=u16::MAX).filter(|&value| occurs[usize::from(value)]).collect()
     }
+}
+
+/// Neighbours that are looked at together: most of a label map is one value over and over.
+const RUN: usize = 64;
+
+/// The value of all numbers, if they have one.
+fn only_value(run: &[u8]) -> Option<u8> {
+    let first = *run.first()?;
+    // Without a way out of the loop it fills vectors.
+    let differ = run.iter().fold(0, |differ, value| differ | (value ^ first));
+    (differ == 0).then_some(first)
 }
 
 impl FromIterator<u16> for LabelValues {
@@ -105,5 +128,17 @@ mod tests {
         assert_eq!((narrow.to_vec(), wide.len()), (vec![3, 0, 255, 3], 4));
         let thirds = |value| u8::try_from(value / 3).unwrap();
         assert_eq!([narrow.into_bytes(thirds), wide.into_bytes(thirds)], [[1, 0, 85, 1]; 2]);
+    }
+
+    #[test]
+    fn runs_of_one_value_are_as_good_as_values_one_by_one() {
+        let runs = [(0, 3 * RUN), (7, 1), (0, RUN - 1), (9, RUN), (0, RUN + 5), (4, 2)];
+        let values: Vec<u16> =
+            runs.iter().flat_map(|&(value, count)| std::iter::repeat_n(value, count)).collect();
+        let narrow = LabelValues::from(values.clone());
+        let double = |value: u16| u8::try_from(2 * value + 1).unwrap();
+
+        assert_eq!(narrow.distinct(), [0, 4, 7, 9]);
+        assert_eq!(narrow.into_bytes(double), values.into_iter().map(double).collect::<Vec<_>>());
     }
 }
