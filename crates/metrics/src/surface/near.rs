@@ -12,7 +12,7 @@ use super::field::squared;
 use super::tiles::{Margins, SIDE, Tiles};
 
 /// Columns that are searched on either side of a query: those of two tiles.
-const REACH: usize = 2 * SIDE;
+pub(super) const REACH: usize = 2 * SIDE;
 
 /// Rows and slices that are searched at most, as an area of the `(h, d)` plane.
 const ROWS: f64 = 810.0;

@@ -1,5 +1,7 @@
 //! The two surfaces of one label, ready to be searched from either side.
 
+use std::sync::OnceLock;
+
 use super::SurfaceDistances;
 use super::bits::pick;
 use super::border::Border;
@@ -19,8 +21,10 @@ use crate::{Mode, Status};
 pub(crate) struct Pair {
     /// Prediction and reference.
     borders: [Border; 2],
-    /// The same to be searched from the other side.
-    tiles: [Tiles; 2],
+    /// Zeros around the tiles.
+    margins: Margins,
+    /// The same as tiles to be searched from the other side, if they were.
+    tiles: [OnceLock<Tiles>; 2],
 }
 
 /// From which side to which: positions in [`Pair`].
@@ -47,11 +51,7 @@ impl Pair {
     /// Takes any two sets of points in one box, neither of them empty.
     pub(super) fn between(prediction: Border, reference: Border, spacings: &[[f64; 3]]) -> Self {
         let margins = Margins::around(prediction.shape, spacings);
-        let tiles = rayon::join(
-            || Tiles::new(&prediction, &reference, margins),
-            || Tiles::new(&reference, &prediction, margins),
-        );
-        Self { borders: [prediction, reference], tiles: tiles.into() }
+        Self { borders: [prediction, reference], margins, tiles: Default::default() }
     }
 
     /// Returns the distances of both directions, in the unit of `spacing`.
@@ -144,12 +144,18 @@ impl Pair {
     }
 
     fn target<'a>(&'a self, side: usize, offsets: &'a Offsets) -> Target<'a> {
-        Target { border: &self.borders[side], tiles: &self.tiles[side], offsets }
+        Target {
+            border: &self.borders[side],
+            asked: &self.borders[1 - side],
+            tiles: &self.tiles[side],
+            margins: self.margins,
+            offsets,
+        }
     }
 
     /// Plans the searches of either surface, which have the same box and margins.
     fn offsets(&self, spacing: &[f64; 3]) -> Offsets {
-        Offsets::new(self.borders[0].shape, spacing, self.tiles[0].margins)
+        Offsets::new(self.borders[0].shape, spacing, self.margins)
     }
 }
 

@@ -81,8 +81,9 @@ impl Profile<'_> {
         spans: &mut Vec<Range<usize>>,
         mut put: impl FnMut(usize, [f64; LANES]),
     ) {
-        // Knots are the last places of groups of `GROUP`.
-        let knots = if self.moves_forward { wanted.len() / GROUP } else { 0 };
+        // Knots are the last places of groups of `GROUP`. They do not help to choose among a few.
+        let has_knots = self.moves_forward && within.len() > GROUP;
+        let knots = if has_knots { wanted.len() / GROUP } else { 0 };
         let of_knot = |knot: usize| knot * GROUP + GROUP - 1;
         self.spans(
             knots,
@@ -94,7 +95,7 @@ impl Profile<'_> {
             },
         );
         for (knot, group) in wanted.chunks(GROUP).enumerate() {
-            let range = if self.moves_forward {
+            let range = if has_knots {
                 enclosing(spans, &within, knot.checked_sub(1), knot)
             } else {
                 within.clone()

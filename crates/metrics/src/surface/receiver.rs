@@ -90,7 +90,8 @@ impl<'a> Counting<'a> {
         Self { tally, groups, byte, before: 0 }
     }
 
-    pub(super) fn into_parts(self) -> (Tally<'a>, Groups) {
+    pub(super) fn into_parts(mut self) -> (Tally<'a>, Groups) {
+        self.tally.hand_over();
         (self.tally, self.groups)
     }
 }

@@ -1,14 +1,16 @@
 //! Distances from the voxels of one surface to another, by whichever search is less work.
 
+use std::sync::OnceLock;
+
 use rayon::prelude::*;
 
 use super::bits::{for_each_bit, ranks};
 use super::border::Border;
 use super::field::Field;
 use super::groups::{Group, Groups, Stretch};
-use super::near::{Neighbours, Offsets};
+use super::near::{Neighbours, Offsets, REACH};
 use super::tally::{Question, Tally};
-use super::tiles::{SIDE, Tiles};
+use super::tiles::{Margins, SIDE, Tiles};
 
 /// Queries that are tried before it is decided how to answer all of them.
 const SAMPLE: usize = 32;
@@ -21,7 +23,11 @@ const TILE_WORK: usize = 256;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Target<'a> {
     pub(super) border: &'a Border,
-    pub(super) tiles: &'a Tiles,
+    /// All that may be asked for.
+    pub(super) asked: &'a Border,
+    /// The surface for these queries, once they were searched for by tiles.
+    pub(super) tiles: &'a OnceLock<Tiles>,
+    pub(super) margins: Margins,
     pub(super) offsets: &'a Offsets,
 }
 
@@ -68,15 +74,19 @@ impl Target<'_> {
 
     /// Returns the largest squared distance from any voxel set in `queries`, 0 if there is none.
     pub(super) fn farthest(&self, queries: &Border) -> f64 {
+        if queries.count == 0 {
+            return 0.0;
+        }
         if self.is_far(queries) {
             return self.field().farthest(queries);
         }
+        let tiles = self.tiles();
         let slices = queries.hull.slices.clone().into_par_iter();
         let start = || (0, Far::new(), self.offsets.memory());
         let search = |(mut last, mut far, mut seen): (usize, Far, Vec<Neighbours>), slice| {
             for_each_tile(queries, slice, |place, tile| {
                 let found = |_, offset| last = last.max(offset);
-                let open = self.offsets.nearest(self.tiles, place, tile, &mut seen, found);
+                let open = self.offsets.nearest(tiles, place, tile, &mut seen, found);
                 far.extend(words_of_tile(queries, place, open));
             });
             (last, far, seen)
@@ -90,29 +100,52 @@ impl Target<'_> {
         if far.is_empty() { near } else { near.max(self.field().farthest(&queries.subset(far))) }
     }
 
+    fn tiles(&self) -> &Tiles {
+        self.tiles.get_or_init(|| Tiles::new(self.border, self.asked, self.margins))
+    }
+
     fn field(&self) -> Field<'_> {
         Field::new(self.border, self.offsets.spacing())
     }
 
-    /// Returns whether so many queries are out of reach that a field is less work than their tiles.
+    /// Returns whether so many queries are out of reach that a field is less work than their tiles;
+    /// there must be one.
     ///
     /// Both answers are exact: this decides how long they take, not what they are.
     fn is_far(&self, queries: &Border) -> bool {
+        let sample: Vec<_> = sample_of(queries).collect();
+        let tried = sample.len();
+        let (beyond, near): (Vec<_>, Vec<_>) =
+            sample.into_iter().partition(|&at| self.is_beyond(at));
         let work = Field::work(self.border, queries);
+        let is_too_much = |missed: usize| missed * queries.count / tried * TILE_WORK > work;
+        // Tiles that no one asks for are not laid out.
+        if near.is_empty() || is_too_much(beyond.len()) {
+            return true;
+        }
         if queries.count * TILE_WORK <= work {
             return false;
         }
         let mut seen = self.offsets.memory();
-        let mut is_missed = |(index, bit): (usize, usize)| {
-            let [slice, row, column] = queries.position(index, bit);
+        let mut is_missed = |[slice, row, column]: [usize; 3]| {
             let tile = [slice, row / SIDE * SIDE, column / SIDE];
             let query = 1 << (row % SIDE * SIDE + column % SIDE);
-            self.offsets.nearest(self.tiles, tile, query, &mut seen, |_, _| ()) != 0
+            self.offsets.nearest(self.tiles(), tile, query, &mut seen, |_, _| ()) != 0
         };
-        let sample: Vec<_> = sample_of(queries).collect();
-        let tried = sample.len();
-        let missed = sample.into_iter().filter(|&voxel| is_missed(voxel)).count();
-        missed * queries.count / tried * TILE_WORK > work
+        let missed = near.into_iter().filter(|&at| is_missed(at)).count();
+        is_too_much(beyond.len() + missed)
+    }
+
+    /// Returns whether a place is farther than tiles reach from the box that holds the target.
+    fn is_beyond(&self, place: [usize; 3]) -> bool {
+        let hull = &self.border.hull;
+        let columns = hull.words.start * 64..hull.words.end * 64;
+        let held = [&hull.slices, &hull.rows, &columns];
+        let reach = [self.margins.slices, self.margins.rows, REACH];
+        (0..3).any(|axis| {
+            place[axis] + reach[axis] < held[axis].start
+                || place[axis] >= held[axis].end + reach[axis]
+        })
     }
 
     /// Returns the squared distance of every query in reach, infinity for the others, and those.
@@ -129,6 +162,7 @@ impl Target<'_> {
                 slices.push((slice, squared));
             }
         }
+        let tiles = self.tiles();
         let far = slices.into_par_iter().map(|(slice, squared)| {
             let first = slice * rows * words;
             let ranks = ranks(&queries.bits[first..][..rows * words]);
@@ -144,7 +178,7 @@ impl Target<'_> {
                         squared[rank] = self.offsets.squared(offset);
                     });
                 };
-                let open = self.offsets.nearest(self.tiles, place, tile, &mut seen, found);
+                let open = self.offsets.nearest(tiles, place, tile, &mut seen, found);
                 far.extend(words_of_tile(queries, place, open));
             });
             far
@@ -161,6 +195,7 @@ impl Target<'_> {
             far: Vec::new(),
             seen: self.offsets.memory(),
         };
+        let tiles = self.tiles();
         let slices = queries.hull.slices.clone().into_par_iter();
         let counts = slices.fold(start, |mut counts, slice| {
             for_each_tile(queries, slice, |place, tile| {
@@ -169,7 +204,7 @@ impl Target<'_> {
                     counts.times[offset] += hit.count_ones() as usize;
                     last = Some(offset);
                 };
-                let open = self.offsets.nearest(self.tiles, place, tile, &mut counts.seen, found);
+                let open = self.offsets.nearest(tiles, place, tile, &mut counts.seen, found);
                 if let Some(offset) = last {
                     let [slice, row, byte] = place;
                     let squared = self.offsets.squared(offset);
@@ -201,8 +236,8 @@ impl Counts {
     }
 }
 
-/// Returns some voxels set in `queries`, spread over its hull, as words and bits; one at least.
-fn sample_of(queries: &Border) -> impl Iterator<Item = (usize, usize)> {
+/// Returns the places of some voxels set in `queries`, spread over its hull; one at least.
+fn sample_of(queries: &Border) -> impl Iterator<Item = [usize; 3]> {
     let [_, rows, words] = queries.shape;
     let hull = &queries.hull;
     let first = hull.slices.start * rows * words;
@@ -210,7 +245,8 @@ fn sample_of(queries: &Border) -> impl Iterator<Item = (usize, usize)> {
     let part = plane.len().div_ceil(SAMPLE);
     plane.chunks(part).enumerate().filter_map(move |(at, plane)| {
         let index = plane.iter().position(|&word| word != 0)?;
-        Some((first + at * part + index, plane[index].trailing_zeros() as usize))
+        let bit = plane[index].trailing_zeros() as usize;
+        Some(queries.position(first + at * part + index, bit))
     })
 }
 

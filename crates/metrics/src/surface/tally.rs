@@ -111,13 +111,18 @@ impl<'a> Tally<'a> {
         for (within, other) in self.within.iter_mut().zip(&other.within) {
             *within += other;
         }
-        self.gathered.append(&mut other.gathered);
+        other.hand_over();
         self
+    }
+
+    /// Passes the largest values on to [`Question::upper`].
+    pub(super) fn hand_over(&mut self) {
+        self.question.upper.take(&mut self.gathered);
     }
 
     /// Ends the count; the largest values are in [`Question::upper`] now.
     pub(super) fn finish(mut self) -> Found {
-        self.question.upper.take(&mut self.gathered);
+        self.hand_over();
         Found { largest: self.largest, total: self.total, within: self.within }
     }
 }

@@ -145,20 +145,26 @@ impl Tiles {
         let shape = [0, 1, 2].map(|axis| wide[axis].len());
         let mut reach = vec![false; shape.iter().product()];
         let [_, rows, words] = border.shape;
-        let slices = border.hull.slices.clone();
-        for (slice, row) in slices.flat_map(|d| border.hull.rows.clone().map(move |h| (d, h))) {
-            if !wide[0].contains(&(slice / BLOCK)) || !wide[1].contains(&(row / SIDE)) {
-                continue;
-            }
-            let block = (slice / BLOCK - wide[0].start) * shape[1] + row / SIDE - wide[1].start;
-            for word in border.hull.words.clone() {
-                let bits = border.bits[(slice * rows + row) * words + word];
-                if bits == 0 {
-                    continue;
+        let held = |blocks: &Range<usize>, side: usize, all: &Range<usize>| {
+            blocks.start.max(all.start / side)..blocks.end.min(all.end.div_ceil(side))
+        };
+        let (hull, words_held) = (&border.hull, border.hull.words.clone());
+        let mut seen = vec![0; words];
+        for slices in held(&wide[0], BLOCK, &hull.slices) {
+            for block in held(&wide[1], SIDE, &hull.rows) {
+                seen.fill(0);
+                for slice in slices * BLOCK..hull.slices.end.min((slices + 1) * BLOCK) {
+                    for row in block * SIDE..hull.rows.end.min((block + 1) * SIDE) {
+                        let bits = &border.bits[(slice * rows + row) * words..][..words];
+                        seen.iter_mut().zip(bits).for_each(|(seen, bits)| *seen |= bits);
+                    }
                 }
-                for (byte, bits) in (word * 8..).zip(bits.to_le_bytes()) {
-                    if bits != 0 && wide[2].contains(&byte) {
-                        reach[block * shape[2] + byte - wide[2].start] = true;
+                let place = (slices - wide[0].start) * shape[1] + block - wide[1].start;
+                for word in words_held.clone() {
+                    for (byte, bits) in (word * 8..).zip(seen[word].to_le_bytes()) {
+                        if bits != 0 && wide[2].contains(&byte) {
+                            reach[place * shape[2] + byte - wide[2].start] = true;
+                        }
                     }
                 }
             }

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 /// Values that a task gathers before it hands them over.
-const BATCH: usize = 4096;
+const BATCH: usize = 512;
 
 /// The largest values of what several tasks find, 0 or more each. Which they are does not depend on
 /// the order in which they are found.
@@ -19,7 +19,14 @@ pub(super) struct Upper {
 impl Upper {
     /// Starts to look for the `keep` largest values, at least one.
     pub(super) fn new(keep: usize) -> Self {
-        Self { keep, least: AtomicU64::new(0), values: Mutex::new(Vec::new()) }
+        // Memory that grew would be copied each time; what is not written is not taken.
+        let values = Vec::with_capacity(Self::held(keep) + BATCH);
+        Self { keep, least: AtomicU64::new(0), values: Mutex::new(values) }
+    }
+
+    /// Returns how many values are held before all but the largest are dropped.
+    fn held(keep: usize) -> usize {
+        2 * keep.max(BATCH)
     }
 
     /// Returns how many values are kept.
@@ -45,7 +52,7 @@ impl Upper {
         // Values are only ever added or dropped here, so they are whole whatever panicked.
         let mut values = self.values.lock().unwrap_or_else(PoisonError::into_inner);
         values.append(gathered);
-        if values.len() >= 2 * self.keep.max(BATCH) {
+        if values.len() >= Self::held(self.keep) {
             let (_, &mut least, _) = values.select_nth_unstable_by(self.keep - 1, descending);
             values.truncate(self.keep);
             self.least.store(least.to_bits(), Ordering::Relaxed);
