@@ -73,11 +73,18 @@ impl Groups {
         self
     }
 
-    /// Returns the queries of the group with the farthest one.
-    pub(super) fn farthest(&self, queries: &Border) -> Border {
+    /// Returns a squared distance that some query reaches, with the other spacing; 0 without any.
+    pub(super) fn reached(&self) -> f64 {
+        self.reached
+    }
+
+    /// Returns the queries of the group with the farthest one, none if it cannot be farther than
+    /// `squared` with the other spacing.
+    pub(super) fn farthest(&self, squared: f64, queries: &Border) -> Border {
         let groups = self.list.iter();
         let farthest = groups.max_by(|a, b| a.squared.total_cmp(&b.squared));
-        queries_of(queries, farthest)
+        let may_exceed = |group: &&Group| self.stretch.at_most(group.squared) > squared;
+        queries_of(queries, farthest.filter(may_exceed))
     }
 
     /// Returns the queries of all groups that may hold one farther than `squared`, with the other

@@ -8,6 +8,8 @@
 //! order of visits is that of these rounded values, so the result has the bits of a full search.
 //! The eight offsets that differ in sign alone have one value and are visited together.
 
+use std::sync::OnceLock;
+
 use super::field::squared;
 use super::tiles::{Margins, SIDE, Tiles};
 
@@ -37,6 +39,14 @@ impl Margins {
 #[derive(Debug)]
 pub(super) struct Offsets {
     spacing: [f64; 3],
+    radius: f64,
+    margins: Margins,
+    /// Made for the first search.
+    plan: OnceLock<Plan>,
+}
+
+#[derive(Debug)]
+struct Plan {
     /// Number of pairs `(|dh|, |dd|)`.
     pairs: usize,
     ascending: Vec<Offset>,
@@ -54,29 +64,15 @@ struct Offset {
 }
 
 impl Offsets {
-    /// Plans the search with `spacing` in a target with `margins`, cut from a box of `shape`.
+    /// Takes the offsets that a search with `spacing` visits in a target with `margins`, cut from a
+    /// box of `shape`.
     pub(super) fn new(shape: [usize; 3], spacing: &[f64; 3], margins: Margins) -> Self {
         let radius = radius(shape, spacing);
-        let limit = radius * radius;
-        let length = |dd: usize, dh: usize, dw: usize| {
-            squared([dd, dh, dw].map(|steps| steps as f64), spacing)
-        };
-        let slices = 0..=margins.slices;
-        let mut pairs: Vec<[usize; 2]> = slices
-            .flat_map(|dd| (0..=margins.rows).map(move |dh| [dd, dh]))
-            .filter(|&[dd, dh]| length(dd, dh, 0) <= limit)
-            .collect();
-        pairs.sort_by(|a, b| length(a[0], a[1], 0).total_cmp(&length(b[0], b[1], 0)));
-        let mut ascending = Vec::new();
-        for (rows, &[dd, dh]) in pairs.iter().enumerate() {
-            let steps = [dh, dd];
-            let offset = |dw| Offset { squared: length(dd, dh, dw), rows, steps, columns: dw };
-            let offsets = (0..=REACH).map(offset);
-            ascending.extend(offsets.filter(|offset| offset.squared <= limit));
-        }
-        // Stable: among equals, pairs and the columns of a pair stay in ascending order.
-        ascending.sort_by(|a, b| a.squared.total_cmp(&b.squared));
-        Self { spacing: *spacing, pairs: pairs.len(), ascending }
+        Self { spacing: *spacing, radius, margins, plan: OnceLock::new() }
+    }
+
+    fn plan(&self) -> &Plan {
+        self.plan.get_or_init(|| Plan::new(self.radius, &self.spacing, self.margins))
     }
 
     /// Returns the spacing that distances are measured with.
@@ -86,17 +82,17 @@ impl Offsets {
 
     /// Returns memory for [`Self::nearest`] to work in.
     pub(super) fn memory(&self) -> Vec<Neighbours> {
-        vec![Neighbours::default(); self.pairs]
+        vec![Neighbours::default(); self.plan().pairs]
     }
 
     /// Returns how many offsets there are.
     pub(super) fn count(&self) -> usize {
-        self.ascending.len()
+        self.plan().ascending.len()
     }
 
     /// Returns the squared length of an offset.
     pub(super) fn squared(&self, offset: usize) -> f64 {
-        self.ascending[offset].squared
+        self.plan().ascending[offset].squared
     }
 
     /// Passes the queries of a tile to `found` as soon as their offset is known, and returns those
@@ -116,7 +112,7 @@ impl Offsets {
             return open;
         }
         let position = target.position(tile);
-        for (index, offset) in self.ascending.iter().enumerate() {
+        for (index, offset) in self.plan().ascending.iter().enumerate() {
             // Within a pair columns ascend, and a pair starts after all pairs of shorter offsets.
             let seen = &mut seen[offset.rows];
             if offset.columns == 0 {
@@ -134,6 +130,31 @@ impl Offsets {
             }
         }
         open
+    }
+}
+
+impl Plan {
+    fn new(radius: f64, spacing: &[f64; 3], margins: Margins) -> Self {
+        let limit = radius * radius;
+        let length = |dd: usize, dh: usize, dw: usize| {
+            squared([dd, dh, dw].map(|steps| steps as f64), spacing)
+        };
+        let slices = 0..=margins.slices;
+        let mut pairs: Vec<[usize; 2]> = slices
+            .flat_map(|dd| (0..=margins.rows).map(move |dh| [dd, dh]))
+            .filter(|&[dd, dh]| length(dd, dh, 0) <= limit)
+            .collect();
+        pairs.sort_by(|a, b| length(a[0], a[1], 0).total_cmp(&length(b[0], b[1], 0)));
+        let mut ascending = Vec::new();
+        for (rows, &[dd, dh]) in pairs.iter().enumerate() {
+            let steps = [dh, dd];
+            let offset = |dw| Offset { squared: length(dd, dh, dw), rows, steps, columns: dw };
+            let offsets = (0..=REACH).map(offset);
+            ascending.extend(offsets.filter(|offset| offset.squared <= limit));
+        }
+        // Stable: among equals, pairs and the columns of a pair stay in ascending order.
+        ascending.sort_by(|a, b| a.squared.total_cmp(&b.squared));
+        Self { pairs: pairs.len(), ascending }
     }
 }
 

@@ -128,7 +128,8 @@ impl Pair {
     /// that may be the farthest.
     fn hausdorff_of_groups(&self, spacing: &[f64; 3], groups: &[Groups; 2]) -> f64 {
         let offsets = self.offsets(spacing);
-        let farthest = [0, 1].map(|side| groups[side].farthest(&self.borders[side]));
+        let reached = groups[0].reached().max(groups[1].reached());
+        let farthest = [0, 1].map(|side| groups[side].farthest(reached, &self.borders[side]));
         let start = self.largest_squared(&farthest, &offsets);
         let beyond = [0, 1].map(|side| groups[side].beyond(start, &self.borders[side]));
         self.largest_squared(&beyond, &offsets).max(start).sqrt()

@@ -121,8 +121,32 @@ impl<R: Receiver> Passes<'_, R> {
         let Scratch { columns, spans, lowest, found, places, bytes, .. } = &mut *self.scratch;
         let slices = self.field.slices.len();
         for (&h, squared) in wanted.iter().zip(columns.chunks_exact(slices)) {
-            self.queries.slices_of(self.block, h, places, bytes);
             let profile = self.field.of_slices(squared);
+            if slices <= GROUP {
+                let depth = self.queries.slices;
+                let in_row = &self.queries.bits[h * self.queries.words * BLOCKS..]
+                    [..self.queries.words * BLOCKS];
+                for (at, blocks) in in_row.as_chunks::<BLOCKS>().0.iter().enumerate() {
+                    let bits = blocks[self.block];
+                    for part in 0..2 {
+                        let first = at * SLICES + part * 4;
+                        let mut rest = (bits >> (part * 32)) & 0xffff_ffff;
+                        if rest == 0 {
+                            continue;
+                        }
+                        let at: [usize; 4] =
+                            std::array::from_fn(|slice| (first + slice).min(depth - 1));
+                        let lowest = profile.least(at, 0..slices);
+                        while rest != 0 {
+                            found.push(lowest.as_flattened()[rest.trailing_zeros() as usize % 32]);
+                            rest &= rest - 1;
+                        }
+                    }
+                }
+                self.receiver.row(h, found);
+                continue;
+            }
+            self.queries.slices_of(self.block, h, places, bytes);
             lowest.resize(bytes.len(), [0.0; LANES]);
             profile.lowest(places, 0..slices, spans, |position, least| lowest[position] = least);
             let words = bytes.as_chunks::<SLICES>().0;

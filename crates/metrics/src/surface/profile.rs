@@ -143,7 +143,11 @@ impl Profile<'_> {
 
     /// Returns the least sums at some places.
     #[inline(always)]
-    fn least(&self, at: [usize; TOGETHER], candidates: Range<usize>) -> [[f64; LANES]; TOGETHER] {
+    pub(super) fn least(
+        &self,
+        at: [usize; TOGETHER],
+        candidates: Range<usize>,
+    ) -> [[f64; LANES]; TOGETHER] {
         let mut least = [[f64::INFINITY; LANES]; TOGETHER];
         let across = at.map(|at| self.steps.from(at));
         for (&place, squared) in self.candidates(candidates) {
