@@ -11,9 +11,12 @@ use crate::Mode;
 /// Positions count from the corner of that box, as `[slice, row, column]`.
 #[derive(Debug)]
 pub(super) struct Border {
-    /// `[slices, rows, words]` of the box.
+    /// `[slice, row, word]` at which the bits start: the corner of the box, but for a
+    /// [`subset`](Self::subset).
+    origin: [usize; 3],
+    /// `[slices, rows, words]` of the bits.
     pub(super) shape: [usize; 3],
-    /// One bit per voxel of the box, `[slices, rows, words]`.
+    /// One bit per voxel of the box, or of the part of it that holds a subset.
     pub(super) bits: Vec<u64>,
     /// The smallest box that holds all bits that are set.
     pub(super) hull: Extent,
@@ -30,7 +33,7 @@ impl Border {
             count += word.count_ones() as usize;
             hull.include([index / words / rows, index / words % rows, index % words]);
         }
-        Self { shape, bits, hull, count }
+        Self { origin: [0; 3], shape, bits, hull, count }
     }
 
     /// Returns the voxels of the mask that have a face neighbour outside it.
@@ -40,6 +43,7 @@ impl Border {
         let extent = planes.extent(label);
         let shape = extent.shape();
         let mut border = Self {
+            origin: [0; 3],
             shape,
             bits: vec![0; shape.iter().product()],
             hull: Extent::default(),
@@ -81,25 +85,56 @@ impl Border {
     }
 
     /// Returns the voxels in some words that a mask holds, each given as `(word, mask)`.
-    pub(super) fn subset(&self, masks: impl IntoIterator<Item = (usize, u64)>) -> Self {
-        let [_, rows, words] = self.shape;
+    pub(super) fn subset<I>(&self, masks: I) -> Self
+    where
+        I: IntoIterator<Item = (usize, u64)>,
+        I::IntoIter: Clone,
+    {
+        let held = masks.into_iter().filter(|&(index, mask)| self.bits[index] & mask != 0);
         let mut hull = Extent::default();
-        let (mut bits, mut count) = (vec![0; self.bits.len()], 0);
-        for (index, mask) in masks {
-            let added = self.bits[index] & mask & !bits[index];
-            if added != 0 {
-                bits[index] |= added;
-                count += added.count_ones() as usize;
-                hull.include([index / words / rows, index / words % rows, index % words]);
-            }
+        held.clone().for_each(|(index, _)| hull.include(self.place(index)));
+        let shape = hull.shape();
+        let mut subset = Self {
+            origin: [hull.slices.start, hull.rows.start, hull.words.start],
+            shape,
+            bits: vec![0; shape.iter().product()],
+            hull,
+            count: 0,
+        };
+        for (index, mask) in held {
+            let at = subset.index(self.place(index));
+            let added = self.bits[index] & mask & !subset.bits[at];
+            subset.bits[at] |= added;
+            subset.count += added.count_ones() as usize;
         }
-        Self { shape: self.shape, bits, hull, count }
+        subset
+    }
+
+    /// Returns which word of the bits is at this place of the box, which they must cover.
+    #[inline(always)]
+    pub(super) fn index(&self, [slice, row, word]: [usize; 3]) -> usize {
+        let [_, rows, words] = self.shape;
+        let [first, first_row, first_word] = self.origin;
+        ((slice - first) * rows + row - first_row) * words + word - first_word
+    }
+
+    /// Returns where the bits of a slice start.
+    pub(super) fn start_of(&self, slice: usize) -> usize {
+        let [_, rows, words] = self.shape;
+        (slice - self.origin[0]) * rows * words
+    }
+
+    /// Returns the `[slice, row, word]` of a word of the bits.
+    fn place(&self, index: usize) -> [usize; 3] {
+        let [_, rows, words] = self.shape;
+        let [first, first_row, first_word] = self.origin;
+        [first + index / words / rows, first_row + index / words % rows, first_word + index % words]
     }
 
     /// Returns the `[slice, row, column]` of a bit of a word.
     pub(super) fn position(&self, index: usize, bit: usize) -> [usize; 3] {
-        let [_, rows, words] = self.shape;
-        [index / words / rows, index / words % rows, index % words * 64 + bit]
+        let [slice, row, word] = self.place(index);
+        [slice, row, word * 64 + bit]
     }
 }
 

@@ -84,19 +84,18 @@ impl<'a> Field<'a> {
         target.hull.slices.len() * queries.hull.rows.len() * queries.hull.words.len() * 64
     }
 
-    /// Returns the squared distance to the target from every voxel set in `queries`, which has the
+    /// Returns the squared distance to the target from every voxel set in `queries`, in the
     /// target's box, in raster order.
     pub(super) fn nearest(&self, queries: &Border) -> Vec<f64> {
         let ranks = ranks(&queries.bits);
+        let rank = |place| ranks[queries.index(place)];
         // Columns of words are not contiguous in raster order, so all tasks share one list. Each
         // value is written once and read after the last task: no order between tasks is needed.
         let squared: Vec<AtomicU64> = (0..queries.count).map(|_| AtomicU64::new(0)).collect();
         self.search(
             queries,
             |_| Listing::default(),
-            |queries, found| {
-                self.put_in_raster_order(queries, &found, &ranks, &squared);
-            },
+            |queries, found| put_in_raster_order(queries, &found, rank, &squared),
         );
         squared.into_iter().map(|bits| f64::from_bits(bits.into_inner())).collect()
     }
@@ -150,7 +149,7 @@ impl<'a> Field<'a> {
         let (spare, spare_queries) = (Mutex::new(Vec::new()), Mutex::new(Vec::new()));
         queries.hull.words.clone().into_par_iter().for_each(|word| {
             let memory = locked(&spare_queries).pop().unwrap_or_default();
-            let queries = Queries::new(queries, word, memory);
+            let queries = Queries::new(queries, self.target.shape, word, memory);
             let rows = &self.rows_from(word);
             let search = |block: usize| {
                 let wanted = &queries.rows_of_block[block];
@@ -174,33 +173,6 @@ impl<'a> Field<'a> {
             done(&queries, (0..BLOCKS).into_par_iter().map(search).collect());
             locked(&spare_queries).push(queries.into_memory());
         });
-    }
-
-    /// Moves `C` of the queries of a word of columns, listed by block, to the queries' ranks.
-    ///
-    /// Writing a value as soon as it is known would touch another page of memory each time.
-    fn put_in_raster_order(
-        &self,
-        queries: &Queries,
-        found: &[Option<Listing>],
-        ranks: &[usize],
-        squared: &[AtomicU64],
-    ) {
-        let [_, height, words] = self.target.shape;
-        let found: Vec<&[f64]> =
-            found.iter().map(|list| list.as_ref().map_or(&[][..], Listing::squared)).collect();
-        let mut next = [0; BLOCKS];
-        for &h in &queries.rows {
-            queries.for_each_slice(h, |d, bits| {
-                let mut rank = ranks[(d * height + h) * words + queries.word];
-                for_each_bit(bits, |column| {
-                    let block = column / LANES;
-                    squared[rank].store(found[block][next[block]].to_bits(), Ordering::Relaxed);
-                    next[block] += 1;
-                    rank += 1;
-                });
-            });
-        }
     }
 
     /// Returns the second pass in one slice with these rows, whose `A` comes first in `rest`.
@@ -231,10 +203,37 @@ impl<'a> Field<'a> {
     }
 }
 
+/// Moves `C` of the queries of a word of columns, listed by block, to their ranks; `rank` tells that of
+/// the first query of a word.
+///
+/// Writing a value as soon as it is known would touch another page of memory each time.
+fn put_in_raster_order(
+    queries: &Queries,
+    found: &[Option<Listing>],
+    rank: impl Fn([usize; 3]) -> usize,
+    squared: &[AtomicU64],
+) {
+    let found: Vec<&[f64]> =
+        found.iter().map(|list| list.as_ref().map_or(&[][..], Listing::squared)).collect();
+    let mut next = [0; BLOCKS];
+    for &h in &queries.rows {
+        queries.for_each_slice(h, |d, bits| {
+            let mut rank = rank([d, h, queries.word]);
+            for_each_bit(bits, |column| {
+                let block = column / LANES;
+                squared[rank].store(found[block][next[block]].to_bits(), Ordering::Relaxed);
+                next[block] += 1;
+                rank += 1;
+            });
+        });
+    }
+}
+
 /// Returns what a mutex guards.
 fn locked<T>(guarded: &Mutex<T>) -> MutexGuard<'_, T> {
     guarded.lock().expect("no one panics while it is locked")
 }
+
 /// Returns the squared distance from one voxel to the nearest of `target`, at any distance.
 ///
 /// Slices, and the rows of a slice, are visited from the query outwards until they are too far.

@@ -96,8 +96,12 @@ impl Groups {
 }
 
 /// Returns the queries in some groups alone.
-fn queries_of<'a>(queries: &Border, groups: impl IntoIterator<Item = &'a Group>) -> Border {
-    let [_, rows, words] = queries.shape;
+fn queries_of<'a, I>(queries: &Border, groups: I) -> Border
+where
+    I: IntoIterator<Item = &'a Group>,
+    I::IntoIter: Clone,
+{
+    let [_, rows, _] = queries.shape;
     let indices = |group: &Group| {
         let Group { slice, row, byte, .. } = *group;
         let (slices, in_slice) = match slice {
@@ -105,7 +109,7 @@ fn queries_of<'a>(queries: &Border, groups: impl IntoIterator<Item = &'a Group>)
             None => (queries.hull.slices.clone(), row..row + 1),
         };
         let places = slices.flat_map(move |slice| in_slice.clone().map(move |row| (slice, row)));
-        places.map(move |(slice, row)| (slice * rows + row) * words + byte / 8)
+        places.map(move |(slice, row)| queries.index([slice, row, byte / 8]))
     };
     let mask = |group: &Group| 0xff << (group.byte % 8 * 8);
     queries.subset(

@@ -119,7 +119,8 @@ impl Pair {
             let may_exceed = |&at: &usize| stretch.at_most(hints[side][at].powi(2)) > start;
             let ranks = (0..hints[side].len()).filter(may_exceed);
             let bits = pick(&self.borders[side].bits, ranks);
-            self.borders[side].subset(bits.map(|(index, bit)| (index, 1 << bit)))
+            let masks: Vec<_> = bits.map(|(index, bit)| (index, 1 << bit)).collect();
+            self.borders[side].subset(masks)
         });
         self.largest_squared(&asked, &self.offsets(spacing)).max(start).sqrt()
     }

@@ -180,9 +180,13 @@ pub(super) struct Queries {
 }
 
 impl Queries {
-    /// Gathers one column of words in memory that may have been used before.
-    pub(super) fn new(queries: &Border, word: usize, mut memory: Vec<u64>) -> Self {
-        let [slices, height, words_of_row] = queries.shape;
+    /// Gathers one column of words of a box of `shape`, in memory that may have been used before.
+    pub(super) fn new(
+        queries: &Border,
+        [slices, height, _]: [usize; 3],
+        word: usize,
+        mut memory: Vec<u64>,
+    ) -> Self {
         let words = slices.div_ceil(SLICES);
         memory.clear();
         memory.resize(height * words * BLOCKS, 0);
@@ -200,8 +204,8 @@ impl Queries {
             for row in hull.rows.clone() {
                 let in_slice = |slice: usize| {
                     let slice = at * SLICES + slice;
-                    let index = (slice * height + row) * words_of_row + word;
-                    if slice < slices { queries.bits[index] } else { 0 }
+                    let is_held = hull.slices.contains(&slice);
+                    if is_held { queries.bits[queries.index([slice, row, word])] } else { 0 }
                 };
                 let bits: [u64; SLICES] = std::array::from_fn(in_slice);
                 seen[row] |= bits.iter().fold(0, |seen, bits| seen | bits);

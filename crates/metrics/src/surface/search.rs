@@ -148,7 +148,8 @@ impl Target<'_> {
         })
     }
 
-    /// Returns the squared distance of every query in reach, infinity for the others, and those.
+    /// Returns the squared distance of every query in reach, infinity for the others, and those;
+    /// `queries` must be no subset.
     fn nearest_by_tiles(&self, queries: &Border) -> (Vec<f64>, Far) {
         let [_, rows, words] = queries.shape;
         let mut squared = vec![f64::INFINITY; queries.count];
@@ -238,10 +239,9 @@ impl Counts {
 
 /// Returns the places of some voxels set in `queries`, spread over its hull; one at least.
 fn sample_of(queries: &Border) -> impl Iterator<Item = [usize; 3]> {
-    let [_, rows, words] = queries.shape;
-    let hull = &queries.hull;
-    let first = hull.slices.start * rows * words;
-    let plane = &queries.bits[first..hull.slices.end * rows * words];
+    let slices = &queries.hull.slices;
+    let first = queries.start_of(slices.start);
+    let plane = &queries.bits[first..queries.start_of(slices.end)];
     let part = plane.len().div_ceil(SAMPLE);
     plane.chunks(part).enumerate().filter_map(move |(at, plane)| {
         let index = plane.iter().position(|&word| word != 0)?;
@@ -252,12 +252,13 @@ fn sample_of(queries: &Border) -> impl Iterator<Item = [usize; 3]> {
 
 /// Visits the tiles of a slice that hold a query, with their `[slice, row, column of bytes]`.
 fn for_each_tile(queries: &Border, slice: usize, mut visit: impl FnMut([usize; 3], u64)) {
-    let [_, rows, words] = queries.shape;
     let hull = &queries.hull;
     for first in (hull.rows.start / SIDE * SIDE..hull.rows.end).step_by(SIDE) {
         for word in hull.words.clone() {
-            let at = |row: usize| (slice * rows + first + row) * words + word;
-            let bits = |row| if first + row < rows { queries.bits[at(row)] } else { 0 };
+            let bits = |row: usize| match first + row {
+                row if hull.rows.contains(&row) => queries.bits[queries.index([slice, row, word])],
+                _ => 0,
+            };
             let block: [u64; SIDE] = std::array::from_fn(bits);
             if block.iter().all(|&word| word == 0) {
                 continue;
@@ -278,10 +279,9 @@ fn words_of_tile(
     [slice, first, byte]: [usize; 3],
     tile: u64,
 ) -> impl Iterator<Item = (usize, u64)> {
-    let [_, rows, words] = queries.shape;
     let bytes = tile.to_le_bytes().into_iter().enumerate().filter(|&(_, bits)| bits != 0);
     bytes.map(move |(row, bits)| {
-        let index = (slice * rows + first + row) * words + byte / SIDE;
+        let index = queries.index([slice, first + row, byte / SIDE]);
         (index, u64::from(bits) << (byte % SIDE * SIDE))
     })
 }
