@@ -7,7 +7,7 @@ use std::ops::Range;
 use super::bits::for_each_bit;
 use super::border::Border;
 use super::field::Field;
-use super::profile::{GROUP, LANES, enclosing};
+use super::profile::{GROUP, LANES, TOGETHER, enclosing};
 use super::receiver::Receiver;
 use super::row::Row;
 
@@ -66,7 +66,11 @@ impl<R: Receiver> pulp::WithSimd for Passes<'_, R> {
         self.plan(batch);
         for (index, wanted) in self.wanted.chunks(batch).enumerate() {
             self.second(index, wanted);
-            self.third(wanted);
+            if slices > GROUP {
+                self.third(wanted);
+            } else {
+                self.third_of_few(wanted);
+            }
         }
         self.receiver.finish(&mut self.scratch.found);
     }
@@ -122,30 +126,6 @@ impl<R: Receiver> Passes<'_, R> {
         let slices = self.field.slices.len();
         for (&h, squared) in wanted.iter().zip(columns.chunks_exact(slices)) {
             let profile = self.field.of_slices(squared);
-            if slices <= GROUP {
-                let depth = self.queries.slices;
-                let in_row = &self.queries.bits[h * self.queries.words * BLOCKS..]
-                    [..self.queries.words * BLOCKS];
-                for (at, blocks) in in_row.as_chunks::<BLOCKS>().0.iter().enumerate() {
-                    let bits = blocks[self.block];
-                    for part in 0..2 {
-                        let first = at * SLICES + part * 4;
-                        let mut rest = (bits >> (part * 32)) & 0xffff_ffff;
-                        if rest == 0 {
-                            continue;
-                        }
-                        let at: [usize; 4] =
-                            std::array::from_fn(|slice| (first + slice).min(depth - 1));
-                        let lowest = profile.least(at, 0..slices);
-                        while rest != 0 {
-                            found.push(lowest.as_flattened()[rest.trailing_zeros() as usize % 32]);
-                            rest &= rest - 1;
-                        }
-                    }
-                }
-                self.receiver.row(h, found);
-                continue;
-            }
             self.queries.slices_of(self.block, h, places, bytes);
             lowest.resize(bytes.len(), [0.0; LANES]);
             profile.lowest(places, 0..slices, spans, |position, least| lowest[position] = least);
@@ -158,6 +138,30 @@ impl<R: Receiver> Passes<'_, R> {
                     rest &= rest.wrapping_sub(1);
                     lowest[lane]
                 }));
+            }
+            self.receiver.row(h, found);
+        }
+    }
+
+    /// Does what [`Self::third`] does where so few slices hold the target that it does not help to
+    /// look up the best of them: queries are taken as they lie.
+    #[inline(always)]
+    fn third_of_few(&mut self, wanted: &[usize]) {
+        let Scratch { columns, found, .. } = &mut *self.scratch;
+        let slices = self.field.slices.len();
+        let [depth, ..] = self.field.target.shape;
+        for (&h, squared) in wanted.iter().zip(columns.chunks_exact(slices)) {
+            let profile = self.field.of_slices(squared);
+            for (first, bits) in self.queries.parts_of(self.block, h) {
+                // The last slice stands in for what a part lacks.
+                let at: [usize; TOGETHER] =
+                    std::array::from_fn(|slice| (first + slice).min(depth - 1));
+                let lowest = profile.least(at, 0..slices);
+                let mut rest = bits;
+                while rest != 0 {
+                    found.push(lowest.as_flattened()[rest.trailing_zeros() as usize]);
+                    rest &= rest - 1;
+                }
             }
             self.receiver.row(h, found);
         }
@@ -239,6 +243,22 @@ impl Queries {
                 }
             }
         }
+    }
+
+    /// Returns the queries of a row in a block, those of [`TOGETHER`] slices at a time with the first
+    /// of them: bit `LANES·slice + lane`. Parts without any are left out.
+    #[inline(always)]
+    fn parts_of(&self, block: usize, row: usize) -> impl Iterator<Item = (usize, u32)> {
+        let in_row = &self.bits[row * self.words * BLOCKS..][..self.words * BLOCKS];
+        let words = in_row.as_chunks::<BLOCKS>().0.iter().map(move |blocks| blocks[block]);
+        let parts = words.flat_map(|word| {
+            let halves = word.to_le_bytes();
+            let half = |at: usize| {
+                u32::from_le_bytes(std::array::from_fn(|byte| halves[at * TOGETHER + byte]))
+            };
+            [half(0), half(1)]
+        });
+        parts.enumerate().map(|(at, bits)| (at * TOGETHER, bits)).filter(|&(_, bits)| bits != 0)
     }
 
     /// Lists the slices of a row that hold a query in a block, and the queries in each as a byte.

@@ -23,7 +23,7 @@ pub(super) const LANES: usize = 8;
 pub(super) const GROUP: usize = 8;
 
 /// Places whose least sums are taken together.
-const TOGETHER: usize = 4;
+pub(super) const TOGETHER: usize = 4;
 
 /// Returns whether the best place is certain to move forward, whatever is rounded, if no sum
 /// exceeds `largest`.
