@@ -273,10 +273,22 @@ impl Queries {
             let word = blocks[block];
             let held = bytes_held(word);
             let first = at * SLICES;
-            // Which slices of noise hold none cannot be predicted: it is less work to take them all.
-            if held.count_ones() > DENSE && first + SLICES <= self.slices {
+            if held == EVERY && first + SLICES <= self.slices {
                 places.extend(first..first + SLICES);
                 bytes.extend(word.to_le_bytes());
+            } else if held.count_ones() > DENSE {
+                // Which slices of noise hold none cannot be predicted: each is written, and those
+                // without are written over.
+                let mut count = places.len();
+                places.resize(count + SLICES, 0);
+                bytes.resize(count + SLICES, 0);
+                for (slice, byte) in (first..).zip(word.to_le_bytes()) {
+                    places[count] = slice;
+                    bytes[count] = byte;
+                    count += usize::from(byte != 0);
+                }
+                places.truncate(count);
+                bytes.truncate(count);
             } else {
                 for_each_bit(held, |bit| {
                     places.push(first + bit / LANES);
@@ -287,6 +299,9 @@ impl Queries {
         bytes.resize(bytes.len().next_multiple_of(SLICES), 0);
     }
 }
+
+/// What [`bytes_held`] returns if every byte holds a bit.
+const EVERY: u64 = 0x0101_0101_0101_0101;
 
 /// Slices of a word from which on all of them are listed.
 const DENSE: u32 = 3;
