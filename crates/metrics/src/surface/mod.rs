@@ -23,6 +23,7 @@ mod pair;
 mod passes;
 mod planes;
 mod profile;
+mod queries;
 mod receiver;
 #[cfg(test)]
 mod reference;
