@@ -191,3 +191,22 @@ fn border_row(row: &[u64], neighbours: [&[u64]; 4], border: &mut [u64]) {
         before = bits;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_subset_keeps_its_places_in_the_box() {
+        let border = Border::new([3, 4, 2], (0..24).collect());
+        let subset = border.subset([(13, 4), (10, !0), (16, 0), (13, 1)]);
+
+        assert_eq!((subset.count, subset.shape), (4, [1, 2, 2]));
+        assert_eq!(subset.hull, Extent { slices: 1..2, rows: 1..3, words: 0..2 });
+        let voxel = |bit: usize| subset.position(subset.index([1, 1, 0]), bit);
+        assert_eq!([voxel(1), voxel(3)], [[1, 1, 1], [1, 1, 3]]);
+        assert_eq!(subset.bits[subset.index([1, 1, 0])], 10);
+        assert_eq!(subset.bits[subset.index([1, 2, 1])], 5);
+        assert_eq!(subset.position(subset.start_of(1), 0), [1, 1, 0]);
+    }
+}

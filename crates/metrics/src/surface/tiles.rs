@@ -143,32 +143,7 @@ impl Tiles {
             self.region[axis].start.saturating_sub(steps[axis])..self.region[axis].end + steps[axis]
         });
         let shape = [0, 1, 2].map(|axis| wide[axis].len());
-        let mut reach = vec![false; shape.iter().product()];
-        let [_, rows, words] = border.shape;
-        let held = |blocks: &Range<usize>, side: usize, all: &Range<usize>| {
-            blocks.start.max(all.start / side)..blocks.end.min(all.end.div_ceil(side))
-        };
-        let (hull, words_held) = (&border.hull, border.hull.words.clone());
-        let mut seen = vec![0; words];
-        for slices in held(&wide[0], BLOCK, &hull.slices) {
-            for block in held(&wide[1], SIDE, &hull.rows) {
-                seen.fill(0);
-                for slice in slices * BLOCK..hull.slices.end.min((slices + 1) * BLOCK) {
-                    for row in block * SIDE..hull.rows.end.min((block + 1) * SIDE) {
-                        let bits = &border.bits[(slice * rows + row) * words..][..words];
-                        seen.iter_mut().zip(bits).for_each(|(seen, bits)| *seen |= bits);
-                    }
-                }
-                let place = (slices - wide[0].start) * shape[1] + block - wide[1].start;
-                for word in words_held.clone() {
-                    for (byte, bits) in (word * 8..).zip(seen[word].to_le_bytes()) {
-                        if bits != 0 && wide[2].contains(&byte) {
-                            reach[place * shape[2] + byte - wide[2].start] = true;
-                        }
-                    }
-                }
-            }
-        }
+        let mut reach = held_in(&wide, border);
         let strides = [shape[1] * shape[2], shape[2], 1];
         for axis in 0..3 {
             widen(&mut reach, shape[axis], strides[axis], steps[axis]);
@@ -180,6 +155,34 @@ impl Tiles {
         let places = slices.flat_map(|slice| rows.clone().map(move |row| slice * shape[1] + row));
         places.flat_map(|row| reach[row * shape[2]..][bytes.clone()].to_vec()).collect()
     }
+}
+
+/// Returns for every block of a region whether it holds a voxel of the surface.
+fn held_in(region: &[Range<usize>; 3], border: &Border) -> Vec<bool> {
+    let [_, rows, words] = border.shape;
+    let shape = region.each_ref().map(Range::len);
+    let mut held = vec![false; shape.iter().product()];
+    let blocks = |axis: usize, side: usize, all: &Range<usize>| {
+        region[axis].start.max(all.start / side)..region[axis].end.min(all.end.div_ceil(side))
+    };
+    let (hull, mut seen) = (&border.hull, vec![0; words]);
+    for slices in blocks(0, BLOCK, &hull.slices) {
+        for block in blocks(1, SIDE, &hull.rows) {
+            seen.fill(0);
+            for slice in slices * BLOCK..hull.slices.end.min((slices + 1) * BLOCK) {
+                for row in block * SIDE..hull.rows.end.min((block + 1) * SIDE) {
+                    let bits = &border.bits[(slice * rows + row) * words..][..words];
+                    seen.iter_mut().zip(bits).for_each(|(seen, bits)| *seen |= bits);
+                }
+            }
+            let place = (slices - region[0].start) * shape[1] + block - region[1].start;
+            let bytes = seen.iter().flat_map(|word| word.to_le_bytes()).enumerate();
+            for (byte, _) in bytes.filter(|(byte, bits)| *bits != 0 && region[2].contains(byte)) {
+                held[place * shape[2] + byte - region[2].start] = true;
+            }
+        }
+    }
+    held
 }
 
 /// Returns the blocks that hold a voxel along `[D, H, W]`.
