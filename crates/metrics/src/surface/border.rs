@@ -27,13 +27,12 @@ pub(super) struct Border {
 impl Border {
     /// Takes any bits of a box.
     pub(super) fn new(shape: [usize; 3], bits: Vec<u64>) -> Self {
-        let [_, rows, words] = shape;
-        let (mut hull, mut count) = (Extent::default(), 0);
-        for (index, word) in bits.iter().enumerate().filter(|(_, word)| **word != 0) {
-            count += word.count_ones() as usize;
-            hull.include([index / words / rows, index / words % rows, index % words]);
+        let mut border = Self { origin: [0; 3], shape, bits, hull: Extent::default(), count: 0 };
+        for index in (0..border.bits.len()).filter(|&index| border.bits[index] != 0) {
+            border.count += border.bits[index].count_ones() as usize;
+            border.hull.include(border.place(index));
         }
-        Self { origin: [0; 3], shape, bits, hull, count }
+        border
     }
 
     /// Returns the voxels of the mask that have a face neighbour outside it.

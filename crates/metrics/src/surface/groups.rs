@@ -61,7 +61,7 @@ impl Groups {
 
     /// Adds a group one of whose queries is as far as the group says.
     pub(super) fn push(&mut self, group: Group) {
-        if self.stretch.at_most(group.squared) > self.reached {
+        if self.may_exceed(&group, self.reached) {
             self.reached = self.reached.max(self.stretch.at_least(group.squared));
             self.list.push(group);
         }
@@ -83,15 +83,18 @@ impl Groups {
     pub(super) fn farthest(&self, squared: f64, queries: &Border) -> Border {
         let groups = self.list.iter();
         let farthest = groups.max_by(|a, b| a.squared.total_cmp(&b.squared));
-        let may_exceed = |group: &&Group| self.stretch.at_most(group.squared) > squared;
-        queries_of(queries, farthest.filter(may_exceed))
+        queries_of(queries, farthest.filter(|group| self.may_exceed(group, squared)))
     }
 
     /// Returns the queries of all groups that may hold one farther than `squared`, with the other
     /// spacing.
     pub(super) fn beyond(&self, squared: f64, queries: &Border) -> Border {
-        let may_exceed = |group: &&Group| self.stretch.at_most(group.squared) > squared;
-        queries_of(queries, self.list.iter().filter(may_exceed))
+        queries_of(queries, self.list.iter().filter(|group| self.may_exceed(group, squared)))
+    }
+
+    /// Returns whether a query of a group may be farther than `squared`, with the other spacing.
+    fn may_exceed(&self, group: &Group, squared: f64) -> bool {
+        self.stretch.at_most(group.squared) > squared
     }
 }
 

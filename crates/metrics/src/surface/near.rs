@@ -80,6 +80,11 @@ impl Offsets {
         &self.spacing
     }
 
+    /// Returns the margins that the target's tiles must have.
+    pub(super) fn margins(&self) -> Margins {
+        self.margins
+    }
+
     /// Returns memory for [`Self::nearest`] to work in.
     pub(super) fn memory(&self) -> Vec<Neighbours> {
         vec![Neighbours::default(); self.plan().pairs]

@@ -150,7 +150,6 @@ impl Pair {
             border: &self.borders[side],
             asked: &self.borders[1 - side],
             tiles: &self.tiles[side],
-            margins: self.margins,
             offsets,
         }
     }

@@ -118,8 +118,8 @@ impl<R: Receiver> Passes<'_, R> {
         let Scratch { columns, spans, lowest, found, places, bytes, .. } = &mut *self.scratch;
         let slices = self.field.slices.len();
         for (&h, squared) in wanted.iter().zip(columns.chunks_exact(slices)) {
-            let profile = self.field.of_slices(squared);
             self.queries.slices_of(self.block, h, places, bytes);
+            let profile = self.field.of_slices(squared);
             lowest.resize(bytes.len(), [0.0; LANES]);
             profile.lowest(places, 0..slices, spans, |position, least| lowest[position] = least);
             let words = bytes.as_chunks::<SLICES>().0;

@@ -27,7 +27,6 @@ pub(super) struct Target<'a> {
     pub(super) asked: &'a Border,
     /// The surface for these queries, once they were searched for by tiles.
     pub(super) tiles: &'a OnceLock<Tiles>,
-    pub(super) margins: Margins,
     pub(super) offsets: &'a Offsets,
 }
 
@@ -101,7 +100,7 @@ impl Target<'_> {
     }
 
     fn tiles(&self) -> &Tiles {
-        self.tiles.get_or_init(|| Tiles::new(self.border, self.asked, self.margins))
+        self.tiles.get_or_init(|| Tiles::new(self.border, self.asked, self.offsets.margins()))
     }
 
     fn field(&self) -> Field<'_> {
@@ -141,7 +140,8 @@ impl Target<'_> {
         let hull = &self.border.hull;
         let columns = hull.words.start * 64..hull.words.end * 64;
         let held = [&hull.slices, &hull.rows, &columns];
-        let reach = [self.margins.slices, self.margins.rows, REACH];
+        let Margins { slices, rows } = self.offsets.margins();
+        let reach = [slices, rows, REACH];
         (0..3).any(|axis| {
             place[axis] + reach[axis] < held[axis].start
                 || place[axis] >= held[axis].end + reach[axis]
