@@ -197,6 +197,7 @@ fn latex_escaped(cell: &str) -> String {
             '…' => text.push_str("\\dots{}"),
             '–' => text.push_str("--"),
             '−' => text.push_str("$-$"),
+            '<' | '>' => text.extend(['$', character, '$']),
             other => text.push(other),
         }
     }

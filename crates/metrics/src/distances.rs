@@ -1,7 +1,7 @@
 //! All distances of one class, in either convention of what a surface is.
 
 use crate::surface::{ElementPair, Pair, Planes, Statistics};
-use crate::{ElementDistances, Options};
+use crate::{ElementDistances, Metric, Options};
 
 /// What the surface of a mask is made of, and what its parts weigh.
 ///
@@ -25,6 +25,20 @@ impl Convention {
             Self::Voxel => "voxel",
             Self::DeepMind => "deepmind",
         }
+    }
+
+    /// Returns whether a metric has a value by this convention where both sides hold the class.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use duomo_metrics::{Convention, Metric};
+    ///
+    /// assert!(Convention::Voxel.defines(Metric::Hausdorff95PooledMm));
+    /// assert!(!Convention::DeepMind.defines(Metric::Hausdorff95PooledMm));
+    /// ```
+    pub fn defines(self, metric: Metric) -> bool {
+        self == Self::Voxel || metric != Metric::Hausdorff95PooledMm
     }
 }
 

@@ -1,14 +1,48 @@
 //! Scores of one run, from a run folder or from a report of `duomo evaluate`.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
+use duomo_metrics::{Convention, Metric};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::exit::Fault;
+
+/// What runs are compared by.
+#[derive(Clone, Debug)]
+pub(crate) struct Scoring {
+    /// A metric by the name it has in reports.
+    pub metric: String,
+    /// What a missed or spurious class counts as if the metric is a distance that is undefined then,
+    /// in the metric's own unit. A ratio counts as 0.
+    pub penalty: Option<f64>,
+}
+
+impl Scoring {
+    /// Dice, which is defined for missed and spurious classes.
+    pub(crate) fn dice() -> Self {
+        Self { metric: "dice".to_owned(), penalty: None }
+    }
+
+    /// What stands in for the value of a missed or spurious class.
+    fn stand_in(&self) -> Option<f64> {
+        self.penalty.map(|distance| if self.is_distance() { distance } else { 0.0 })
+    }
+
+    fn is_distance(&self) -> bool {
+        ["_mm", "_voxels"].iter().any(|unit| self.metric.ends_with(unit))
+    }
+
+    /// Whether the metric depends on what a surface is made of.
+    pub(super) fn is_of_surfaces(&self) -> bool {
+        let of_all_voxels = self.metric == Metric::HausdorffVolumeMm.as_str();
+        self.metric.starts_with("nsd@") || (self.is_distance() && !of_all_voxels)
+    }
+}
 
 /// One class of one modality; the modality is empty in a report of `duomo evaluate`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -21,19 +55,22 @@ pub(crate) struct Group {
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct ScoredRun {
     pub name: String,
+    /// What its surfaces are made of.
+    pub convention: String,
     /// Digest of the data set, of run folders only.
     pub data_hash: Option<String>,
     /// Patients that the run's split put aside for testing, of run folders only.
     pub test_patients: Option<Vec<String>>,
+    /// Whether each slice is a case of its own.
+    pub by_slice: bool,
+    /// Whether some missed or spurious class has no value.
+    pub lacks_misses: bool,
     /// Values by case, `None` where undefined; in the file's order.
     pub groups: Vec<(Group, Values)>,
 }
 
 /// Values by case.
 pub(crate) type Values = BTreeMap<String, Option<f64>>;
-
-/// The pseudo-class that holds a case's mean over its classes.
-pub(super) const MEAN: &str = "mean";
 
 impl Group {
     /// The name of a case among those of all modalities.
@@ -42,15 +79,22 @@ impl Group {
     }
 }
 
+impl fmt::Display for Group {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !self.modality.is_empty() {
+            write!(f, "{} ", self.modality)?;
+        }
+        f.write_str(&self.class)
+    }
+}
+
 impl ScoredRun {
-    /// Reads `metric` of a run folder or of a report of `duomo evaluate --json`.
-    ///
-    /// A missed or spurious class without a value counts as `penalty`, if one is given.
+    /// Reads the metric of a run folder or of a report of `duomo evaluate --json`.
     ///
     /// # Errors
     ///
     /// A file that cannot be read, is no such report, or lacks the metric.
-    pub(crate) fn read(path: &Path, metric: &str, penalty: Option<f64>) -> Result<Self> {
+    pub(crate) fn read(path: &Path, scoring: &Scoring) -> Result<Self> {
         let file = if path.is_dir() { path.join("summary.json") } else { path.to_owned() };
         let remedy = "give a finished run folder or a file that `duomo evaluate --json` wrote";
         let fault = |problem: &str| Fault::Data(format!("{problem}; {remedy}"));
@@ -65,20 +109,26 @@ impl ScoredRun {
         }
         let mut run = Self {
             name: name(path, &report),
+            convention: report["convention"]
+                .as_str()
+                .unwrap_or(Convention::Voxel.as_str())
+                .to_owned(),
             data_hash: report["provenance"]["data_hash"].as_str().map(str::to_owned),
             test_patients: test_patients(path)?,
+            by_slice: false,
+            lacks_misses: false,
             groups: Vec::new(),
         };
         for case in report["cases"].as_array().into_iter().flatten() {
-            run.add(case, metric, penalty).map_err(|metrics| {
+            run.add(case, scoring).map_err(|metrics| {
                 Fault::Usage(format!(
-                    "{} has no metric {metric}; it has {}",
+                    "{} has no metric {}; it has {}",
                     file.display(),
+                    scoring.metric,
                     metrics.join(", ")
                 ))
             })?;
         }
-        run.add_means();
         Ok(run)
     }
 
@@ -94,9 +144,10 @@ impl ScoredRun {
     }
 
     /// Adds a case; without the metric the error lists those that there are.
-    fn add(&mut self, case: &Value, metric: &str, penalty: Option<f64>) -> Result<(), Vec<String>> {
+    fn add(&mut self, case: &Value, scoring: &Scoring) -> Result<(), Vec<String>> {
         let modality = case["modality"].as_str().unwrap_or_default();
         let slice = case["slice"].as_u64().map(|slice| format!(" slice {slice}"));
+        self.by_slice |= slice.is_some();
         let title =
             case["case"].as_str().unwrap_or_default().to_owned() + &slice.unwrap_or_default();
         let classes: Vec<&Value> = match &case["classes"] {
@@ -106,10 +157,15 @@ impl ScoredRun {
         };
         for class in classes {
             let scores = class.as_object().ok_or_else(Vec::new)?;
-            let mut value = entry(scores, metric).ok_or_else(|| metrics(scores))?.as_f64();
-            if let Some("missed" | "spurious") = class["status"].as_str() {
-                value = value.or(penalty);
-            }
+            let value = entry(scores, &scoring.metric).ok_or_else(|| metrics(scores))?.as_f64();
+            let value = match class["status"].as_str() {
+                Some("missed" | "spurious") => {
+                    let value = value.or(scoring.stand_in());
+                    self.lacks_misses |= value.is_none();
+                    value
+                }
+                _ => value,
+            };
             let class = class["name"].as_str().unwrap_or_default().to_owned();
             self.insert(Group { modality: modality.to_owned(), class }, &title, value);
         }
@@ -122,31 +178,6 @@ impl ScoredRun {
             self.groups.len() - 1
         });
         self.groups[at].1.insert(case.to_owned(), value);
-    }
-
-    /// Adds to each modality of several classes their mean per case, defined where all are.
-    fn add_means(&mut self) {
-        let mut modalities: Vec<String> = Vec::new();
-        for (group, _) in &self.groups {
-            if !modalities.contains(&group.modality) {
-                modalities.push(group.modality.clone());
-            }
-        }
-        let mut groups = Vec::new();
-        for modality in modalities {
-            let of_modality = self.groups.iter().filter(|(group, _)| group.modality == modality);
-            let of_modality: Vec<&(Group, Values)> = of_modality.collect();
-            groups.extend(of_modality.iter().map(|&group| group.clone()));
-            if of_modality.len() > 1 {
-                let values = of_modality[0].1.keys().map(|case| {
-                    let of_case = of_modality.iter().map(|(_, values)| *values.get(case)?);
-                    let sum: Option<f64> = of_case.sum();
-                    (case.clone(), sum.map(|sum| sum / of_modality.len() as f64))
-                });
-                groups.push((Group { modality, class: MEAN.to_owned() }, values.collect()));
-            }
-        }
-        self.groups = groups;
     }
 }
 

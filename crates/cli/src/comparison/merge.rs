@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use anyhow::Result;
 use duomo_train::Statistic;
 
-use super::ScoredRun;
-use super::input::{MEAN, Values};
+use super::input::Values;
+use super::{ScoredRun, Scoring};
 use crate::exit::Fault;
 
 /// Patients that a message names.
@@ -41,13 +41,34 @@ pub(crate) fn check_splits(runs: &[ScoredRun]) -> Result<()> {
     Ok(())
 }
 
+/// Refuses distances between surfaces of different kinds.
+///
+/// # Errors
+///
+/// The first run that has another convention than the first one.
+pub(crate) fn check_conventions(scoring: &Scoring, runs: &[ScoredRun]) -> Result<()> {
+    let Some(first) = runs.first().filter(|_| scoring.is_of_surfaces()) else { return Ok(()) };
+    match runs.iter().find(|run| run.convention != first.convention) {
+        None => Ok(()),
+        Some(run) => Err(Fault::Data(format!(
+            "{} of {} is measured by the convention {} and that of {} by {}, which are not \
+             comparable; evaluate both with the same --convention",
+            scoring.metric, first.name, first.convention, run.name, run.convention
+        ))
+        .into()),
+    }
+}
+
 impl ScoredRun {
     /// Runs of one method with other seeds or folds as one: each case has the mean of its values.
     pub(crate) fn merged(name: &str, runs: &[Self]) -> Self {
         let mut merged = Self {
             name: name.to_owned(),
+            convention: runs.first().map(|run| run.convention.clone()).unwrap_or_default(),
             data_hash: None,
             test_patients: None,
+            by_slice: runs.iter().any(|run| run.by_slice),
+            lacks_misses: runs.iter().any(|run| run.lacks_misses),
             groups: Vec::new(),
         };
         for (group, _) in runs.iter().flat_map(|run| &run.groups) {
@@ -66,22 +87,6 @@ impl ScoredRun {
         }
         merged
     }
-
-    /// The run with the mean over classes of each modality and nothing else, for one test per
-    /// modality on patient-level values.
-    pub(crate) fn only_means(mut self) -> Self {
-        let of_modality = |modality: &str| {
-            self.groups.iter().filter(|(group, _)| group.modality == modality).count()
-        };
-        let keep: Vec<bool> = self
-            .groups
-            .iter()
-            .map(|(group, _)| group.class == MEAN || of_modality(&group.modality) == 1)
-            .collect();
-        let mut keep = keep.into_iter();
-        self.groups.retain(|_| keep.next().unwrap_or(false));
-        self
-    }
 }
 
 #[cfg(test)]
@@ -94,9 +99,12 @@ mod tests {
         let group = |class: &str| Group { modality: "CT".into(), class: class.into() };
         ScoredRun {
             name: name.into(),
+            convention: "voxel".into(),
             data_hash: None,
+            by_slice: false,
+            lacks_misses: false,
             test_patients: Some(test.iter().map(|&patient| patient.to_owned()).collect()),
-            groups: vec![(group("LV"), values.clone()), (group(MEAN), values)],
+            groups: vec![(group("LV"), values.clone()), (group("RV"), values)],
         }
     }
 
@@ -132,10 +140,26 @@ mod tests {
     }
 
     #[test]
-    fn only_the_mean_over_classes_is_kept() {
-        let kept = run("a", &[], &[("1", Some(0.5))]).only_means();
+    fn distances_by_other_conventions_are_refused_and_overlaps_are_not() {
+        let voxel = run("a", &[], &[]);
+        let deepmind = ScoredRun { convention: "deepmind".into(), ..run("b", &[], &[]) };
+        let runs = [voxel, deepmind];
+        let check = |metric: &str| {
+            check_conventions(&Scoring { metric: metric.into(), penalty: None }, &runs)
+        };
 
-        assert_eq!(kept.groups.len(), 1);
-        assert_eq!(kept.groups[0].0.class, MEAN);
+        assert!(
+            ["dice", "volume_reference_mm3", "hausdorff_volume_mm"]
+                .iter()
+                .all(|it| check(it).is_ok())
+        );
+        for metric in ["nsd@2", "assd_mm", "hausdorff_voxels"] {
+            let error = check(metric).unwrap_err().to_string();
+            assert!(
+                error
+                    .contains("of a is measured by the convention voxel and that of b by deepmind"),
+                "{error}"
+            );
+        }
     }
 }

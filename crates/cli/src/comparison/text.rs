@@ -68,18 +68,26 @@ fn tests(comparison: &Comparison) -> Table {
                 test.n.to_string(),
                 difference,
                 interval,
-                number(test.p, 4),
-                number(test.p_holm, 4),
+                p_value(test.p),
+                p_value(test.p_holm),
             ]);
         }
     }
     table
 }
 
+/// A p-value with four decimals; one that would read as 0 is below them.
+fn p_value(p: Option<f64>) -> String {
+    match p {
+        Some(p) if p < 0.5e-4 => "<0.0001".to_owned(),
+        p => number(p, 4),
+    }
+}
+
 /// One line per run and group; an undefined value is an empty field.
 pub(crate) fn csv(comparison: &Comparison) -> String {
     let mut text = String::from(
-        "metric,run,modality,class,mean,sd,median,n,undefined,pairs,difference,low,high,p,p_holm\n",
+        "metric,run,modality,class,mean,sd,median,n,undefined,pairs,difference,low,high,p,p_holm,penalty\n",
     );
     for (at, run) in comparison.runs.iter().enumerate() {
         for group in &comparison.groups {
@@ -98,6 +106,7 @@ pub(crate) fn csv(comparison: &Comparison) -> String {
                 difference.map(|difference| difference.high),
                 paired.and_then(|paired| paired.p),
                 paired.and_then(|paired| paired.p_holm),
+                comparison.penalty,
             ];
             let numbers = numbers.map(|value| value.map_or_else(String::new, |v| v.to_string()));
             let _ = writeln!(

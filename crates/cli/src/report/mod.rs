@@ -14,7 +14,7 @@ use anyhow::{Context as _, Result};
 use duomo_train::{CaseScores, Experiment, LearningCurve, Summary};
 use serde_json::Value;
 
-use crate::comparison::{Comparison, ScoredRun, check_splits, tables, tell_apart};
+use crate::comparison::{Comparison, ScoredRun, Scoring, check_splits, tables, tell_apart};
 use crate::exit::Fault;
 use crate::table::{Align, Table, html_escaped, magnitude, number};
 use crate::verbs::score_table;
@@ -63,7 +63,7 @@ impl ReportedRun {
             .map_err(|error| damaged("summary.json", format!("{error:#}")))?;
         let curve = LearningCurve::read(folder)
             .map_err(|error| damaged("metrics.jsonl", format!("{error:#}")))?;
-        let scores = ScoredRun::read(folder, "dice", None)?;
+        let scores = ScoredRun::read(folder, &Scoring::dice())?;
         Ok(Self { folder: folder.to_owned(), experiment, summary, curve, record, scores })
     }
 }
@@ -87,7 +87,7 @@ pub(crate) fn page(runs: &[ReportedRun], worst: usize) -> Result<String> {
     }
     if runs.len() > 1 {
         check_splits(&scores)?;
-        let [means, tests] = tables(&Comparison::new("dice", &scores)?);
+        let [means, tests] = tables(&Comparison::new(&Scoring::dice(), &scores)?);
         section(&mut body, "Dice side by side, mean ± sd over cases", &means.html());
         let title = format!("Against {}: Wilcoxon signed-rank test of the same cases", names[0]);
         section(&mut body, &title, &tests.html());

@@ -7,7 +7,7 @@ use std::thread;
 
 use anyhow::{Context as _, Result};
 use duomo_data::{Geometry, Labels, read_labels};
-use duomo_metrics::{ClassResult, Convention, Metric, Options, evaluate, evaluate_slices};
+use duomo_metrics::{ClassResult, Convention, Metric, Options, Summary, evaluate, evaluate_slices};
 use serde::ser::SerializeMap as _;
 use serde::{Serialize, Serializer};
 use serde_json::json;
@@ -21,7 +21,8 @@ use crate::exit::Fault;
 pub(crate) struct Measure {
     /// What a surface is made of.
     pub convention: Convention,
-    /// Tolerances of the normalised surface distance, in millimetres.
+    /// Tolerances of the normalised surface distance, in millimetres; a distance longer by less than
+    /// [`SLACK`] is within.
     pub tolerances_mm: Vec<f64>,
     /// Whether distances between all voxels are measured, too.
     pub hausdorff_volume: bool,
@@ -40,10 +41,15 @@ pub(crate) enum Extent {
     Slice,
 }
 
+/// By what share of itself a tolerance may be exceeded. Headers hold reals of 32 bits, so that a voxel
+/// of 1 mm that is turned by 5° is 1.00000002 mm long; without slack it would be beyond 1 mm.
+const SLACK: f64 = 1e-6;
+
 impl Measure {
     fn options(&self, spacing_mm: [f64; 3]) -> Options {
+        let tolerances = self.tolerances_mm.iter();
         Options {
-            tolerances_mm: self.tolerances_mm.clone(),
+            tolerances_mm: tolerances.map(|tolerance| tolerance * (1.0 + SLACK)).collect(),
             convention: self.convention,
             hausdorff_volume: self.hausdorff_volume,
             ..Options::new(spacing_mm)
@@ -106,7 +112,7 @@ pub(crate) fn compare(pair: &Pair, classes: &Classes, measure: &Measure) -> Resu
     let (reference, prediction) = (reference?, prediction?);
     warn(&pair.reference, &reference);
     warn(&pair.prediction, &prediction);
-    check_grids(&reference.geometry, &prediction.geometry, measure)?;
+    check_grids(pair, &reference.geometry, &prediction.geometry, measure)?;
     let geometry = reference.geometry.clone();
     let indexed = classes.index([(reference, &pair.reference), (prediction, &pair.prediction)])?;
     let scores = scores(pair, &indexed, measure, &geometry)?;
@@ -120,8 +126,13 @@ fn warn(path: &Path, labels: &Labels) {
     }
 }
 
-/// Refuses grids of another shape or at another place.
-fn check_grids(reference: &Geometry, prediction: &Geometry, measure: &Measure) -> Result<()> {
+/// Refuses grids of another shape or at another place, and warns of those half a voxel apart.
+fn check_grids(
+    pair: &Pair,
+    reference: &Geometry,
+    prediction: &Geometry,
+    measure: &Measure,
+) -> Result<()> {
     let resample = "resample the prediction onto the reference's grid";
     if reference.shape != prediction.shape {
         let [[depth, height, width], [d, h, w]] = [reference.shape, prediction.shape];
@@ -138,7 +149,19 @@ fn check_grids(reference: &Geometry, prediction: &Geometry, measure: &Measure) -
              wrong"
         ))
         .into()),
-        _ => Ok(()),
+        Some(_) => {
+            let voxel_mm = reference.spacing_mm.into_iter().fold(f64::INFINITY, f64::min);
+            if distance_mm > voxel_mm / 2.0 {
+                console::warn(&format!(
+                    "case {}: the headers place a corner of prediction and reference \
+                     {distance_mm:.2} mm apart, more than half a voxel; voxels are compared as they \
+                     are stored",
+                    pair.case
+                ));
+            }
+            Ok(())
+        }
+        None => Ok(()),
     }
 }
 
@@ -220,11 +243,26 @@ impl Serialize for ClassScores {
     }
 }
 
+impl Compared {
+    /// The scores of a slice: its own, if slices were compared one by one, else those of the volume.
+    pub(crate) fn scores_of(&self, slice: usize) -> Option<&CaseScores> {
+        self.scores.iter().find(|scores| scores.slice.is_none_or(|at| at == slice))
+    }
+
+    /// Mean Dice over the slices, or of the volume, where it is defined.
+    pub(crate) fn mean_dice(&self) -> Option<f64> {
+        mean(self.scores.iter().filter_map(CaseScores::mean_dice))
+    }
+}
+
+fn mean(values: impl Iterator<Item = f64>) -> Option<f64> {
+    Summary::of(&values.collect::<Vec<_>>()).mean
+}
+
 impl CaseScores {
     /// Mean Dice over the classes for which it is defined.
-    pub(crate) fn mean_dice(&self) -> Option<f64> {
-        let dice: Vec<f64> = self.classes.values().filter_map(|class| class.result.dice).collect();
-        (!dice.is_empty()).then(|| dice.iter().sum::<f64>() / dice.len() as f64)
+    fn mean_dice(&self) -> Option<f64> {
+        mean(self.classes.values().filter_map(|class| class.result.dice))
     }
 
     /// The case's name, with the slice if there is one.

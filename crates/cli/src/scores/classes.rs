@@ -6,6 +6,7 @@ use std::path::Path;
 use anyhow::{Result, anyhow};
 use duomo_data::{Dataset, LabelClass, LabelMap, LabelValues, Labels, UnknownLabels};
 
+use super::MEAN;
 use crate::exit::{Fault, usage};
 
 /// More label values than this are taken for a grey-level image.
@@ -53,12 +54,7 @@ impl Classes {
             .map(class)
             .collect::<Result<Vec<_>>>()
             .map_err(|error| usage(&error.context(format!("--labels {spec}"))))?;
-        let mut seen = BTreeSet::new();
-        for value in classes.iter().flat_map(|class| &class.values) {
-            if !seen.insert(value) {
-                return Err(Fault::Usage(format!("--labels {spec}: {value} stands twice")).into());
-            }
-        }
+        check(&classes).map_err(|problem| Fault::Usage(format!("--labels {spec}: {problem}")))?;
         let map = LabelMap::new(&classes, UnknownLabels::Background);
         Ok(Self::Named { classes, map })
     }
@@ -98,6 +94,29 @@ impl Classes {
         };
         named.map_or_else(|| value.to_string(), |class| class.name.clone())
     }
+}
+
+/// Refuses a list that no label map can hold or no table can tell apart.
+fn check(classes: &[LabelClass]) -> Result<(), String> {
+    if classes.len() > CLASSES_MAX {
+        return Err(format!("{} classes, but there can be {CLASSES_MAX}", classes.len()));
+    }
+    let (mut values, mut names) = (BTreeSet::new(), BTreeSet::new());
+    for value in classes.iter().flat_map(|class| &class.values) {
+        if !values.insert(value) {
+            return Err(format!("{value} stands twice"));
+        }
+    }
+    for class in classes {
+        if class.name == MEAN {
+            return Err(format!("{MEAN} is what the mean over classes is called"));
+        }
+        if !names.insert(&class.name) {
+            let name = &class.name;
+            return Err(format!("two classes are called {name}; 1+2={name} makes one of them"));
+        }
+    }
+    Ok(())
 }
 
 /// The values other than 0 that occur in either map, ascending.
@@ -176,6 +195,27 @@ mod tests {
         assert_eq!(crate::exit::code_of(&error), 2);
         let twice = Classes::parse(Some("1=LV,1=RV")).unwrap_err();
         assert_eq!(twice.to_string(), "--labels 1=LV,1=RV: 1 stands twice");
+    }
+
+    #[test]
+    fn names_that_a_table_cannot_tell_apart_are_refused() {
+        let same = Classes::parse(Some("1=LV,2=LV")).unwrap_err().to_string();
+        let mean = Classes::parse(Some("1=mean")).unwrap_err().to_string();
+
+        assert_eq!(same, "--labels 1=LV,2=LV: two classes are called LV; 1+2=LV makes one of them");
+        assert!(mean.ends_with("mean is what the mean over classes is called"), "{mean}");
+    }
+
+    #[test]
+    fn more_classes_than_a_label_map_can_hold_are_refused() {
+        let list =
+            |count: u16| (1..=count).map(|value| value.to_string()).collect::<Vec<_>>().join(",");
+
+        let error = Classes::parse(Some(&list(256))).unwrap_err();
+
+        assert!(error.to_string().ends_with("256 classes, but there can be 255"), "{error}");
+        assert_eq!(crate::exit::code_of(&error), 2);
+        assert!(Classes::parse(Some(&list(255))).is_ok());
     }
 
     #[test]

@@ -7,6 +7,9 @@ mod pairs;
 mod report;
 mod text;
 
+/// What the mean over classes is called where classes are listed.
+pub(crate) const MEAN: &str = "mean";
+
 pub(crate) use case::{CaseScores, Compared, Extent, Measure, compare};
 pub(crate) use classes::{Classes, Indexed};
 pub(crate) use csv::csv;

@@ -89,8 +89,16 @@ fn nifti_files(folder: &Path) -> Result<BTreeMap<String, PathBuf>> {
     let mut files = BTreeMap::new();
     for entry in entries {
         let path = entry?.path();
-        if let Some(case) = stem(&path).filter(|case| !case.starts_with('.')) {
-            files.insert(case, path);
+        let Some(case) = stem(&path).filter(|case| !case.starts_with('.')) else { continue };
+        if let Some(other) = files.insert(case, path.clone()) {
+            let mut names = [other, path];
+            names.sort();
+            return Err(Fault::Data(format!(
+                "{} and {} have one name; remove the one that is not meant",
+                names[0].display(),
+                names[1].display()
+            ))
+            .into());
         }
     }
     Ok(files)
@@ -127,6 +135,17 @@ mod tests {
         assert_eq!(cases, ["a", "b"]);
         assert_eq!(pairing.unpredicted, [references.path().join("lost.nii.gz")]);
         assert_eq!(pairing.unreferenced, [predictions.path().join("extra.nii.gz")]);
+    }
+
+    #[test]
+    fn two_files_of_one_name_are_bad_data() {
+        let references = folder(&["a.nii", "a.nii.gz"]);
+
+        let error = pair(references.path(), folder(&["a.nii"]).path()).unwrap_err();
+
+        let message = "a.nii.gz have one name; remove the one that is not meant";
+        assert!(error.to_string().ends_with(message), "{error}");
+        assert_eq!(crate::exit::code_of(&error), 3);
     }
 
     #[test]

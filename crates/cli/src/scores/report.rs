@@ -4,8 +4,9 @@ use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
-use duomo_metrics::{Penalty, Status, Summary, summarize};
+use duomo_metrics::{Convention, Penalty, Status, Summary, summarize};
 use serde::Serialize;
+use serde_json::{Value, json};
 
 use super::Classes;
 use super::case::{CaseScores, ClassScores, Measure};
@@ -16,6 +17,8 @@ pub(crate) struct Report {
     pub schema: &'static str,
     /// What the surfaces of all distances are: `voxel` or `deepmind`.
     pub convention: &'static str,
+    /// What a missed or spurious class counts as in the means: `none`, `worst-case` or a distance.
+    pub penalty: Value,
     pub cases: Vec<CaseScores>,
     /// By label value, then by metric, over the cases for which the metric is defined.
     pub mean: BTreeMap<u16, BTreeMap<String, Statistic>>,
@@ -75,19 +78,32 @@ impl Report {
                 }
             }
             let scores: Vec<_> = cases.iter().filter_map(|case| case.classes.get(&value)).collect();
-            mean.insert(value, means(&scores, penalty));
+            mean.insert(value, means(&scores, measure.convention, penalty));
             let count =
                 |status| scores.iter().filter(|scores| scores.result.status == status).count();
             counts.insert(value, STATUSES.map(|status| (status.as_str(), count(status))).into());
         }
         let convention = measure.convention.as_str();
-        Self { schema: "duomo.evaluate/1", convention, cases, mean, counts, failures }
+        let penalty = match penalty {
+            Penalty::None => json!("none"),
+            Penalty::WorstCase => json!("worst-case"),
+            Penalty::Fixed(distance) => json!(distance),
+        };
+        Self { schema: "duomo.evaluate/1", convention, penalty, cases, mean, counts, failures }
     }
 }
 
-fn means(scores: &[&ClassScores], penalty: Penalty) -> BTreeMap<String, Statistic> {
+fn means(
+    scores: &[&ClassScores],
+    convention: Convention,
+    penalty: Penalty,
+) -> BTreeMap<String, Statistic> {
     let metrics = scores.first().map(|scores| scores.metrics()).unwrap_or_default();
     let results = || scores.iter().map(|scores| &scores.result);
-    let mean = |metric| summarize(results(), metric, penalty).into();
+    let mean = |metric| {
+        // What the convention does not define has no value that a penalty could stand in for.
+        let penalty = if convention.defines(metric) { penalty } else { Penalty::None };
+        summarize(results(), metric, penalty).into()
+    };
     metrics.into_iter().map(|(name, metric)| (name, mean(metric))).collect()
 }

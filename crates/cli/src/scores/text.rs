@@ -16,7 +16,12 @@ pub(crate) fn text(report: &Report, render: fn(&Table) -> String) -> String {
     if report.cases.len() > 1 {
         parts.push(render(&mean_table(report)));
     }
-    parts.push(format!("Surface convention: {}\n", report.convention));
+    let penalty = match report.penalty.as_str() {
+        Some("none") => String::new(),
+        Some(name) => format!("; penalty: {name}"),
+        None => format!("; penalty: {}", report.penalty),
+    };
+    parts.push(format!("Surface convention: {}{penalty}\n", report.convention));
     parts.join("\n")
 }
 

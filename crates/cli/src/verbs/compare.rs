@@ -4,7 +4,9 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 
-use crate::comparison::{Comparison, ScoredRun, check_splits, csv, tables, tell_apart};
+use crate::comparison::{
+    Comparison, Group, ScoredRun, Scoring, check_conventions, check_splits, csv, tables, tell_apart,
+};
 use crate::console;
 use crate::exit::Outcome;
 use crate::table::Table;
@@ -18,11 +20,18 @@ pub(crate) struct Arguments {
     /// Metric, by the name it has in the JSON; `nsd@2` is the one at a tolerance of 2 mm.
     #[arg(long, default_value = "dice")]
     metric: String,
-    /// What a missed or spurious class without a value counts as: nothing, or this many mm.
+    /// What a missed or spurious class without a value counts as: nothing, or a distance in the
+    /// metric's unit (0 for ratios).
     #[arg(long, value_name = "none|MM", default_value = "none", value_parser = penalty)]
     penalty: Penalty,
-    /// Write JSON to a file, or to stdout instead of the tables with `-`.
-    #[arg(long, value_name = "FILE", num_args = 0..=1, default_missing_value = "-")]
+    /// Print JSON instead of the tables; --json=FILE writes it to a file beside them.
+    #[arg(
+        long,
+        value_name = "FILE",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "-"
+    )]
     json: Option<String>,
     /// Write CSV, one line per run, modality and class.
     #[arg(long, value_name = "FILE")]
@@ -53,13 +62,16 @@ fn penalty(text: &str) -> Result<Penalty, String> {
 ///
 /// # Errors
 ///
-/// Runs that cannot be read, lack the metric, were tested on other patients, or have no case in common.
+/// Runs that cannot be read, lack the metric, measure it by other conventions, were tested on other
+/// patients, or have no class or case in common.
 pub(crate) fn run(arguments: &Arguments) -> Result<Outcome> {
-    let read = |path: &PathBuf| ScoredRun::read(path, &arguments.metric, arguments.penalty.0);
+    let scoring = Scoring { metric: arguments.metric.clone(), penalty: arguments.penalty.0 };
+    let read = |path: &PathBuf| ScoredRun::read(path, &scoring);
     let mut runs: Vec<ScoredRun> = arguments.runs.iter().map(read).collect::<Result<_>>()?;
     tell_apart(&mut runs, &arguments.runs);
     check_splits(&runs)?;
-    let comparison = Comparison::new(&arguments.metric, &runs)?;
+    check_conventions(&scoring, &runs)?;
+    let comparison = Comparison::new(&scoring, &runs)?;
     warn(&comparison, &runs);
 
     if let Some(path) = &arguments.csv {
@@ -77,8 +89,10 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Outcome> {
         let [means, tests] = tables(&comparison).each_ref().map(render);
         let baseline = &comparison.runs[0];
         let metric = &comparison.metric;
+        let penalty = comparison.penalty.map(|penalty| format!(", penalty {penalty}"));
+        let penalty = penalty.unwrap_or_default();
         let captions = [
-            format!("{metric}: mean ± sd over cases"),
+            format!("{metric}: mean ± sd over cases{penalty}"),
             format!("{metric}: run − {baseline}, Wilcoxon signed-rank test of the same cases"),
         ];
         console::print(&format!("{}\n\n{means}\n{}\n\n{tests}", captions[0], captions[1]))?;
@@ -98,11 +112,30 @@ fn warn(comparison: &Comparison, runs: &[ScoredRun]) {
     if hashes.windows(2).any(|pair| pair[0] != pair[1]) {
         console::warn("the runs were trained on different data sets (their data_hash differs)");
     }
-    let undefined: usize = comparison.groups.iter().flat_map(|group| &group.undefined).sum();
-    if undefined > 0 {
+    if !comparison.left_out_classes.is_empty() {
+        let classes: Vec<String> =
+            comparison.left_out_classes.iter().map(Group::to_string).collect();
+        console::warn(&format!(
+            "classes that some run lacks are left out, of the means too: {}; evaluate all with the \
+             same --labels to count them",
+            classes.join(", ")
+        ));
+    }
+    if runs.iter().any(|run| run.by_slice) {
+        console::warn(
+            "every slice counts as a case of its own; slices of one patient are alike, so the \
+             p-values are too small",
+        );
+    }
+    if runs.iter().any(|run| run.lacks_misses) {
         console::warn(
             "some cases have no value and are left out of the means, which flatters the run that \
              misses more; --penalty MM counts them",
+        );
+    } else if comparison.groups.iter().flat_map(|group| &group.undefined).any(|&n| n > 0) {
+        console::warn(
+            "some cases have no value, because neither side holds the class or the metric is not \
+             defined for them; they are left out of the means",
         );
     }
 }

@@ -41,7 +41,14 @@ pub(crate) struct Arguments {
     #[arg(long)]
     hausdorff_volume: bool,
     /// Tolerances of the normalised surface distance.
-    #[arg(long, value_name = "MM", value_delimiter = ',', default_values_t = [1.0, 2.0])]
+    #[arg(
+        long,
+        value_name = "MM",
+        value_delimiter = ',',
+        allow_negative_numbers = true,
+        value_parser = tolerance,
+        default_values_t = [1.0, 2.0]
+    )]
     tolerances: Vec<f64>,
     /// What a missed or spurious class counts as in the means: nothing, the image's diagonal, or a
     /// distance in mm (0 for ratios).
@@ -78,19 +85,21 @@ pub(crate) struct Arguments {
 /// faulty case is listed and the others are compared.
 pub(crate) fn run(arguments: &Arguments) -> Result<Outcome> {
     let classes = Classes::parse(arguments.labels.as_deref())?;
-    let measure = arguments.measure();
+    let measure = arguments.measure()?;
     let pairing = pair(&arguments.reference, &arguments.prediction)?;
     for path in &pairing.unreferenced {
         console::warn(&format!("{} has no reference of the same name", path.display()));
     }
     let mut failures: Vec<_> = pairing.unpredicted.iter().map(|path| unpredicted(path)).collect();
-    let (mut cases, mut rows) = (Vec::new(), Vec::new());
+    let (mut cases, mut overview, mut flat) = (Vec::new(), Overview::default(), 0);
     for pair in &pairing.pairs {
-        match one(arguments, pair, &classes, &measure) {
-            Ok((scores, row)) => {
-                cases.extend(scores);
-                rows.extend(row);
-                keep_worst(&mut rows);
+        let compared = compare(pair, &classes, &measure).and_then(|compared| {
+            draw(arguments, pair, &compared, &mut overview).map(|()| compared)
+        });
+        match compared {
+            Ok(compared) => {
+                flat += usize::from(compared.geometry.shape[0] == 1);
+                cases.extend(compared.scores);
             }
             Err(error) if arguments.reference.is_file() => {
                 return Err(error.context(format!("cannot evaluate case {}", pair.case)));
@@ -101,21 +110,33 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Outcome> {
     for failure in &failures {
         console::fail(&format!("case {}: {}", failure.case, failure.error));
     }
+    if flat > 0 && measure.extent == Extent::Volume {
+        console::warn(&format!(
+            "{flat} of {} cases are one slice thick: in 3D each of their voxels is on the surface; \
+             --per-slice measures in 2D",
+            pairing.pairs.len()
+        ));
+    }
     if let Some(folder) = &arguments.pictures {
-        write_overview(folder, rows)?;
+        overview.write(folder)?;
     }
     write(arguments, &Report::new(cases, failures, &classes, &measure, arguments.penalty))
 }
 
 impl Arguments {
-    fn measure(&self) -> Measure {
-        Measure {
+    fn measure(&self) -> Result<Measure> {
+        for (at, tolerance) in self.tolerances.iter().enumerate() {
+            if self.tolerances[..at].contains(tolerance) {
+                return Err(Fault::Usage(format!("--tolerances: {tolerance} stands twice")).into());
+            }
+        }
+        Ok(Measure {
             convention: self.convention,
             tolerances_mm: self.tolerances.clone(),
             hausdorff_volume: self.hausdorff_volume,
             extent: if self.per_slice { Extent::Slice } else { Extent::Volume },
             geometry_tolerance_mm: (!self.trust_voxels).then_some(Preparation::TOLERANCE_MM),
-        }
+        })
     }
 }
 
@@ -133,24 +154,21 @@ fn write(arguments: &Arguments, report: &Report) -> Result<Outcome> {
     Ok(if report.failures.is_empty() { Outcome::Done } else { Outcome::SomeFailed })
 }
 
-/// A picture row with the mean Dice it is sorted by.
-type Scored = (Option<f64>, Row, Vec<String>);
-
-fn one(
+/// Writes the picture of a case, if pictures are asked for, and adds it to the overview.
+fn draw(
     arguments: &Arguments,
     pair: &Pair,
-    classes: &Classes,
-    measure: &Measure,
-) -> Result<(Vec<CaseScores>, Option<Scored>)> {
-    let compared = compare(pair, classes, measure)?;
-    let Some(folder) = &arguments.pictures else { return Ok((compared.scores, None)) };
+    compared: &Compared,
+    overview: &mut Overview,
+) -> Result<()> {
+    let Some(folder) = &arguments.pictures else { return Ok(()) };
     let image =
         arguments.images.as_deref().map(|images| image_of(images, &pair.case)).transpose()?;
-    let (row, names) = picture(&pair.case, &compared, image.as_deref())?;
-    let picture = sheet(std::slice::from_ref(&row), &names);
-    save(&folder.join(format!("{}.png", pair.case)), &picture)?;
-    let score = compared.scores.first().and_then(CaseScores::mean_dice);
-    Ok((compared.scores, Some((score, row, names))))
+    let row = picture(&pair.case, compared, image.as_deref())?;
+    let names = &compared.indexed.names;
+    save(&folder.join(format!("{}.png", pair.case)), &sheet(std::slice::from_ref(&row), names))?;
+    overview.add(compared.mean_dice(), row, names);
+    Ok(())
 }
 
 fn unpredicted(reference: &Path) -> Failure {
@@ -178,6 +196,13 @@ fn convention(text: &str) -> Result<Convention, String> {
         .ok_or_else(|| "expected voxel or deepmind".to_owned())
 }
 
+fn tolerance(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(mm) if mm.is_finite() && mm >= 0.0 => Ok(mm),
+        _ => Err("expected a distance in mm, 0 or more".to_owned()),
+    }
+}
+
 fn penalty(text: &str) -> Result<Penalty, String> {
     match text {
         "none" => Ok(Penalty::None),
@@ -202,7 +227,7 @@ fn image_of(images: &Path, case: &str) -> Result<PathBuf> {
     })
 }
 
-fn picture(case: &str, compared: &Compared, image: Option<&Path>) -> Result<(Row, Vec<String>)> {
+fn picture(case: &str, compared: &Compared, image: Option<&Path>) -> Result<Row> {
     let image = image.map(read_image).transpose()?;
     if let Some(image) = &image {
         ensure!(
@@ -210,7 +235,7 @@ fn picture(case: &str, compared: &Compared, image: Option<&Path>) -> Result<(Row
             "image and label maps of case {case} differ in shape; leave --images out"
         );
     }
-    let Indexed { maps: [reference, prediction], names, .. } = &compared.indexed;
+    let Indexed { maps: [reference, prediction], .. } = &compared.indexed;
     let volumes = Volumes {
         shape: compared.geometry.shape,
         spacing_mm: compared.geometry.spacing_mm,
@@ -221,8 +246,8 @@ fn picture(case: &str, compared: &Compared, image: Option<&Path>) -> Result<(Row
     };
     let slice = telling_slice(&volumes);
     let caption = format!("{case}  slice {} of {}", slice + 1, volumes.shape[0]);
-    let score = compared.scores.first().map(dice_of_classes).unwrap_or_default();
-    Ok((Row::draw(&CaseView { caption, score, volumes, slice }), names.clone()))
+    let score = compared.scores_of(slice).map(dice_of_classes).unwrap_or_default();
+    Ok(Row::draw(&CaseView { caption, score, volumes, slice }))
 }
 
 fn dice_of_classes(scores: &CaseScores) -> String {
@@ -234,21 +259,44 @@ fn dice_of_classes(scores: &CaseScores) -> String {
 /// Rows of an overview: more than anyone looks at, few enough to hold while cases stream past.
 const OVERVIEW_ROWS: usize = 40;
 
-/// Sorts rows, worst mean Dice first, and drops what the overview does not show; a row without a
-/// Dice comes before all others.
-fn keep_worst(rows: &mut Vec<Scored>) {
-    rows.sort_by(|(one, ..), (other, ..)| one.partial_cmp(other).unwrap_or(Ordering::Equal));
-    rows.truncate(OVERVIEW_ROWS);
+/// The rows of the worst cases so far.
+#[derive(Default)]
+struct Overview {
+    /// With the mean Dice that they are sorted by.
+    rows: Vec<(Option<f64>, Row)>,
+    /// What the colours of all rows stand for.
+    names: Vec<String>,
+    /// Whether colours stand for other classes in some case.
+    differ: bool,
 }
 
-fn write_overview(folder: &Path, rows: Vec<Scored>) -> Result<()> {
-    let names = rows.iter().map(|(.., names)| names).max_by_key(|names| names.len());
-    let names = names.cloned().unwrap_or_default();
-    let rows: Vec<Row> = rows.into_iter().map(|(_, row, _)| row).collect();
-    if rows.len() > 1 {
-        save(&folder.join("overview.png"), &sheet(&rows, &names))?;
+impl Overview {
+    /// Adds a row, worst mean Dice first, and drops what the overview does not show; a row without a
+    /// Dice comes before all others.
+    fn add(&mut self, dice: Option<f64>, row: Row, names: &[String]) {
+        if self.rows.is_empty() {
+            self.names = names.to_vec();
+        }
+        self.differ |= self.names != names;
+        self.rows.push((dice, row));
+        self.rows.sort_by(|(one, _), (other, _)| one.partial_cmp(other).unwrap_or(Ordering::Equal));
+        self.rows.truncate(OVERVIEW_ROWS);
     }
-    Ok(())
+
+    fn write(self, folder: &Path) -> Result<()> {
+        if self.rows.len() < 2 {
+            return Ok(());
+        }
+        if self.differ {
+            console::warn(
+                "no overview.png is drawn: cases hold different labels, so a colour would stand \
+                 for several; --labels gives all the same",
+            );
+            return Ok(());
+        }
+        let rows: Vec<Row> = self.rows.into_iter().map(|(_, row)| row).collect();
+        save(&folder.join("overview.png"), &sheet(&rows, &self.names))
+    }
 }
 
 fn save(path: &Path, picture: &image::RgbImage) -> Result<()> {
@@ -259,27 +307,46 @@ fn save(path: &Path, picture: &image::RgbImage) -> Result<()> {
 mod tests {
     use super::*;
 
+    /// A row of a case of a few voxels.
+    fn row() -> Row {
+        let voxels = [0; 4];
+        let volumes = Volumes {
+            shape: [1, 2, 2],
+            spacing_mm: [1.0; 3],
+            reversed: [false; 2],
+            image: None,
+            reference: Some(&voxels),
+            prediction: &voxels,
+        };
+        Row::draw(&CaseView { caption: String::new(), score: String::new(), volumes, slice: 0 })
+    }
+
     #[test]
     fn the_overview_keeps_the_worst_cases() {
-        let mut rows = Vec::new();
+        let mut overview = Overview::default();
         for dice in (0..100).rev() {
-            let voxels = [0; 4];
-            let volumes = Volumes {
-                shape: [1, 2, 2],
-                spacing_mm: [1.0; 3],
-                reversed: [false; 2],
-                image: None,
-                reference: Some(&voxels),
-                prediction: &voxels,
-            };
-            let view = CaseView { caption: String::new(), score: String::new(), volumes, slice: 0 };
             let dice = (dice != 50).then_some(f64::from(dice) / 100.0);
-            rows.push((dice, Row::draw(&view), Vec::new()));
-            keep_worst(&mut rows);
+            overview.add(dice, row(), &[]);
         }
 
-        let kept: Vec<Option<f64>> = rows.iter().map(|(dice, ..)| *dice).collect();
+        let kept: Vec<Option<f64>> = overview.rows.iter().map(|(dice, _)| *dice).collect();
         assert_eq!(kept.len(), OVERVIEW_ROWS);
         assert_eq!((kept[0], kept[1], kept[39]), (None, Some(0.0), Some(0.38)));
+    }
+
+    #[test]
+    fn an_overview_of_other_labels_in_each_case_is_not_drawn() {
+        let folder = tempfile::tempdir().unwrap();
+        for (second, is_drawn) in [("1", true), ("2", false)] {
+            let mut overview = Overview::default();
+            overview.add(None, row(), &["1".into()]);
+            overview.add(None, row(), &[second.into()]);
+            let path = folder.path().join("overview.png");
+
+            overview.write(folder.path()).unwrap();
+
+            assert_eq!(path.is_file(), is_drawn);
+            let _ = std::fs::remove_file(path);
+        }
     }
 }

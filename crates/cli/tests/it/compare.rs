@@ -91,6 +91,60 @@ fn undefined_values_are_said_and_can_be_penalised() {
     assert!(stdout(&forgiving).contains("0.900 ± 0.000 (1 undefined)"), "{}", stdout(&forgiving));
     assert!(stderr(&forgiving).contains("flatters the run that misses more"));
     assert_eq!(json(&strict)["groups"][0]["scores"][1]["mean"], 0.45);
+    // Millimetres are no ratio: a miss has Dice 0 whatever a distance counts as.
+    let strict = json(&duomo(&["compare", &sure, &shy, "--penalty", "30", "--json"]));
+    assert_eq!(
+        (&strict["groups"][0]["scores"][1]["mean"], &strict["penalty"]),
+        (&json!(0.45), &json!(30.0))
+    );
+}
+
+#[test]
+fn json_before_the_runs_writes_over_none_of_them() {
+    let root = tempfile::tempdir().unwrap();
+    let [joint, csa] = two_runs(root.path());
+    let [joint, csa] = [joint, csa].map(|run| format!("{run}/summary.json"));
+    let before = fs::read(&joint).unwrap();
+    let file = root.path().join("out.json");
+
+    let output = duomo(&["compare", "--json", &joint, &csa]);
+    let written = duomo(&["compare", &format!("--json={}", file.display()), &joint, &csa]);
+
+    assert_eq!(json(&output)["runs"], json!(["Joint", "CSA"]));
+    assert_eq!(fs::read(&joint).unwrap(), before);
+    assert!(stdout(&written).starts_with("dice: mean ± sd over cases\n"));
+    let report: serde_json::Value = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
+    assert_eq!(report, json(&output));
+}
+
+#[test]
+fn classes_that_a_run_lacks_are_named_and_in_no_mean() {
+    let root = tempfile::tempdir().unwrap();
+    let report = |name: &str, classes: &[(&str, f64)]| {
+        let class =
+            |&(name, dice): &(&str, f64)| json!({"name": name, "status": "ok", "dice": dice});
+        let classes: Vec<_> = classes.iter().map(class).collect();
+        let cases = [json!({"case": "p1", "classes": classes})];
+        let path = root.path().join(name);
+        let report = json!({"schema": "duomo.evaluate/1", "convention": "voxel", "cases": cases});
+        fs::write(&path, report.to_string()).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let good = report("good.json", &[("1", 0.5), ("2", 0.7)]);
+    let better = report("better.json", &[("1", 0.6), ("2", 0.8), ("3", 0.0)]);
+
+    let output = duomo(&["compare", &good, &better, "--json"]);
+
+    let means: Vec<_> = json(&output)["groups"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|group| group["scores"][1]["mean"].as_f64().unwrap())
+        .collect();
+    assert_eq!(means, [0.6, 0.8, 0.7]);
+    assert!(
+        stderr(&output).contains("classes that some run lacks are left out, of the means too: 3;")
+    );
 }
 
 #[test]

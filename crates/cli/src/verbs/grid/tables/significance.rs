@@ -7,7 +7,7 @@ use anyhow::Result;
 
 use super::files::Written;
 use super::{Finished, draw};
-use crate::comparison::{Comparison, ScoredRun, check_splits, csv, tables};
+use crate::comparison::{Comparison, ScoredRun, Scoring, check_splits, csv, tables};
 use crate::console;
 
 /// Writes one test per modality and method on the patients' mean Dice, corrected together.
@@ -27,7 +27,7 @@ pub(super) fn write(
     order.sort_by_key(|method| *method != reference);
     for method in order {
         let folders = finished.iter().filter(|run| run.cell.experiment.method.label == method);
-        let read = |run: &&Finished<'_>| ScoredRun::read(&run.cell.folder, "dice", None);
+        let read = |run: &&Finished<'_>| ScoredRun::read(&run.cell.folder, &Scoring::dice());
         let of_method: Vec<ScoredRun> = folders.map(read).collect::<Result<_>>()?;
         if !of_method.is_empty() {
             runs.push((method, of_method));
@@ -35,14 +35,14 @@ pub(super) fn write(
     }
     check_draws(finished, &runs)?;
     let merged: Vec<ScoredRun> =
-        runs.iter().map(|(method, runs)| ScoredRun::merged(method, runs).only_means()).collect();
+        runs.iter().map(|(method, runs)| ScoredRun::merged(method, runs)).collect();
     if merged.len() < 2 || merged[0].name != reference {
         console::warn(&format!(
             "no tests on {dataset}: they need a finished run of {reference} and of another method"
         ));
         return Ok(());
     }
-    let comparison = Comparison::new("dice", &merged)?;
+    let comparison = Comparison::of_means(&Scoring::dice(), &merged)?;
     let [_, tests] = tables(&comparison);
     let title = format!("{dataset}: every method against {reference}");
     let caption = format!(
