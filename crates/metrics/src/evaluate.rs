@@ -15,6 +15,9 @@ const SPACING_MM: std::ops::RangeInclusive<f64> = 1e-6..=1e6;
 pub struct Options {
     /// Edge of a voxel along `[D, H, W]`, in millimetres.
     pub spacing_mm: [f64; 3],
+    /// Volume of a voxel in cubic millimetres: less than the product of its edges where the axes are not
+    /// at right angles. Distances take them for right in any case.
+    pub voxel_mm3: f64,
     /// Tolerances of the normalised surface distance, in millimetres.
     pub tolerances_mm: Vec<f64>,
     /// What a face neighbour is.
@@ -27,11 +30,12 @@ pub struct Options {
 }
 
 impl Options {
-    /// Returns the usual options: a volume, surfaces of voxels, tolerances of 1 and 2 mm, and no
-    /// distance between all voxels.
+    /// Returns the usual options: axes at right angles, a volume, surfaces of voxels, tolerances of 1 and
+    /// 2 mm, and no distance between all voxels.
     pub fn new(spacing_mm: [f64; 3]) -> Self {
         Self {
             spacing_mm,
+            voxel_mm3: spacing_mm.iter().product(),
             tolerances_mm: vec![1.0, 2.0],
             mode: Mode::default(),
             convention: Convention::default(),
@@ -235,14 +239,13 @@ fn class_result(
     shape: [usize; 3],
     options: &Options,
 ) -> ClassResult {
-    let spacing_mm = options.spacing_mm;
+    let Options { spacing_mm, voxel_mm3, .. } = *options;
     let distances = Distances::of(planes, index, options);
     let of = |metric: fn(&Distances) -> f64| distances.as_ref().map(metric);
     let nsd = |at: usize| distances.as_ref().map(|distances| distances.nsd[at]);
     let volumes = || VolumeDistances::of(planes, index, options.mode, &spacing_mm);
 
     let counts = planes.confusion[index];
-    let voxel_mm3: f64 = spacing_mm.iter().product();
     ClassResult {
         label,
         status: Status::of(&counts),

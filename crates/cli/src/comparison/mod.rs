@@ -66,10 +66,17 @@ pub(crate) struct PairedTest {
     pub p_holm: Option<f64>,
 }
 
-/// A mean difference and its confidence interval.
+/// A mean difference and its confidence interval, which one pair does not have.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub(crate) struct Difference {
     pub mean: f64,
+    #[serde(flatten)]
+    pub interval: Option<Interval>,
+}
+
+/// Bounds of a confidence interval.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub(crate) struct Interval {
     pub low: f64,
     pub high: f64,
 }
@@ -162,9 +169,10 @@ fn test(run: &str, values: &[Option<f64>], baseline: &[Option<f64>]) -> Result<P
     let (values, baseline): (Vec<f64>, Vec<f64>) = pairs.unzip();
     let (mut difference, mut p) = (None, None);
     if !values.is_empty() {
-        let interval = bootstrap_mean_difference(&values, &baseline, Bootstrap::default())?;
+        let found = bootstrap_mean_difference(&values, &baseline, Bootstrap::default())?;
+        let interval = Interval { low: found.low, high: found.high };
         difference =
-            Some(Difference { mean: interval.mean, low: interval.low, high: interval.high });
+            Some(Difference { mean: found.mean, interval: (values.len() > 1).then_some(interval) });
         let Wilcoxon { p_value, .. } = wilcoxon(&values, &baseline, WilcoxonOptions::default())?;
         p = p_value;
     }

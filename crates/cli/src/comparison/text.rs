@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{Comparison, Difference};
+use super::{Comparison, Difference, Interval};
 use crate::scores::Statistic;
 use crate::table::{Align, Table, UNDEFINED, number, quoted};
 
@@ -30,7 +30,10 @@ fn means(comparison: &Comparison) -> Table {
 fn mean_and_sd(score: &Statistic, undefined: usize) -> String {
     let Some(mean) = score.mean else { return UNDEFINED.to_owned() };
     let decimals = decimals(mean);
-    let text = format!("{mean:.decimals$} ± {}", number(score.sd, decimals));
+    let text = match score.n {
+        1 => format!("{mean:.decimals$}"),
+        _ => format!("{mean:.decimals$} ± {}", number(score.sd, decimals)),
+    };
     if undefined == 0 { text } else { format!("{text} ({undefined} undefined)") }
 }
 
@@ -53,11 +56,14 @@ fn tests(comparison: &Comparison) -> Table {
     for at in 1..comparison.runs.len() {
         for group in &comparison.groups {
             let test = &group.tests[at - 1];
+            let undefined = || UNDEFINED.to_owned();
             let (difference, interval) = test.difference.map_or_else(
-                || (UNDEFINED.to_owned(), UNDEFINED.to_owned()),
-                |Difference { mean, low, high }| {
+                || (undefined(), undefined()),
+                |Difference { mean, interval }| {
                     let decimals = decimals(group.scores[0].mean.unwrap_or(mean));
-                    let interval = format!("{low:+.decimals$} … {high:+.decimals$}");
+                    let interval = interval.map_or_else(undefined, |Interval { low, high }| {
+                        format!("{low:+.decimals$} … {high:+.decimals$}")
+                    });
                     (format!("{mean:+.decimals$}"), interval)
                 },
             );
@@ -94,6 +100,7 @@ pub(crate) fn csv(comparison: &Comparison) -> String {
             let score = &group.scores[at];
             let paired = at.checked_sub(1).map(|at| &group.tests[at]);
             let difference = paired.and_then(|paired| paired.difference);
+            let interval = difference.and_then(|difference| difference.interval);
             let numbers = [
                 score.mean,
                 score.sd,
@@ -102,8 +109,8 @@ pub(crate) fn csv(comparison: &Comparison) -> String {
                 Some(group.undefined[at] as f64),
                 paired.map(|paired| paired.n as f64),
                 difference.map(|difference| difference.mean),
-                difference.map(|difference| difference.low),
-                difference.map(|difference| difference.high),
+                interval.map(|interval| interval.low),
+                interval.map(|interval| interval.high),
                 paired.and_then(|paired| paired.p),
                 paired.and_then(|paired| paired.p_holm),
                 comparison.penalty,

@@ -8,6 +8,7 @@ use std::thread;
 use anyhow::{Context as _, Result};
 use duomo_data::{Geometry, Labels, read_labels};
 use duomo_metrics::{ClassResult, Convention, Metric, Options, Summary, evaluate, evaluate_slices};
+use duomo_train::voxel_mm3;
 use serde::ser::SerializeMap as _;
 use serde::{Serialize, Serializer};
 use serde_json::json;
@@ -46,12 +47,13 @@ pub(crate) enum Extent {
 const SLACK: f64 = 1e-6;
 
 impl Measure {
-    fn options(&self, spacing_mm: [f64; 3]) -> Options {
+    fn options(&self, spacing_mm: [f64; 3], voxel_mm3: f64) -> Options {
         let tolerances = self.tolerances_mm.iter();
         Options {
             tolerances_mm: tolerances.map(|tolerance| tolerance * (1.0 + SLACK)).collect(),
             convention: self.convention,
             hausdorff_volume: self.hausdorff_volume,
+            voxel_mm3,
             ..Options::new(spacing_mm)
         }
     }
@@ -114,6 +116,12 @@ pub(crate) fn compare(pair: &Pair, classes: &Classes, measure: &Measure) -> Resu
     warn(&pair.prediction, &prediction);
     check_grids(pair, &reference.geometry, &prediction.geometry, measure)?;
     let geometry = reference.geometry.clone();
+    if geometry.is_sheared() {
+        console::warn(&format!(
+            "case {}: the axes are not at right angles; distances are measured as if they were",
+            pair.case
+        ));
+    }
     let indexed = classes.index([(reference, &pair.reference), (prediction, &pair.prediction)])?;
     let scores = scores(pair, &indexed, measure, &geometry)?;
     Ok(Compared { scores, geometry, indexed })
@@ -174,7 +182,7 @@ fn scores(
     let [reference, prediction] = &indexed.maps;
     let indices: Vec<u16> = (1..).take(indexed.values.len()).collect();
     let named = || indexed.values.iter().zip(&indexed.names);
-    let options = measure.options(geometry.spacing_mm);
+    let options = measure.options(geometry.spacing_mm, voxel_mm3(geometry));
     let [depth, height, width] = geometry.spacing_mm;
     let entry = |slice: Option<usize>, results: &[ClassResult]| CaseScores {
         case: pair.case.clone(),
@@ -208,7 +216,7 @@ impl ClassScores {
 
     /// Scores of a class that a case lacks on both sides; `None` if the measure makes no sense.
     pub(super) fn absent(value: u16, name: String, measure: &Measure) -> Option<Self> {
-        let options = measure.options([1.0; 3]);
+        let options = measure.options([1.0; 3], 1.0);
         let background = [0_u16];
         let results = evaluate(&background, &background, [1; 3], &[value], &options).ok()?;
         Some(Self::of(name, results.first()?, measure))
@@ -271,5 +279,41 @@ impl CaseScores {
             Some(slice) => format!("{} slice {slice}", self.case),
             None => self.case.clone(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use duomo_data::write_labels;
+
+    use super::*;
+
+    #[test]
+    fn slices_have_scores_of_their_own_and_a_mean() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        let geometry = Geometry::from_spacing([3, 1, 2], [1.0; 3]);
+        write_labels(&path("r.nii"), &geometry, &[1, 1, 1, 1, 0, 0]).unwrap();
+        write_labels(&path("p.nii"), &geometry, &[1, 0, 1, 1, 0, 0]).unwrap();
+        let pair = Pair { case: "p".into(), reference: path("r.nii"), prediction: path("p.nii") };
+        let compared = |extent| {
+            let measure = Measure {
+                convention: Convention::Voxel,
+                tolerances_mm: vec![1.0],
+                hausdorff_volume: false,
+                extent,
+                geometry_tolerance_mm: None,
+            };
+            compare(&pair, &Classes::parse(None).unwrap(), &measure).unwrap()
+        };
+
+        let (slices, volume) = (compared(Extent::Slice), compared(Extent::Volume));
+
+        let dice = |compared: &Compared, slice| compared.scores_of(slice)?.mean_dice();
+        let of_slices = [0, 1, 2].map(|slice| dice(&slices, slice));
+        assert_eq!(of_slices, [Some(2.0 / 3.0), Some(1.0), None]);
+        assert_eq!(slices.mean_dice(), Some((2.0 / 3.0 + 1.0) / 2.0));
+        assert_eq!(dice(&volume, 2), Some(6.0 / 7.0));
+        assert_eq!(volume.mean_dice(), Some(6.0 / 7.0));
     }
 }

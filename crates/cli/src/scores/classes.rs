@@ -1,5 +1,6 @@
 //! Which label values are compared, and what they are called.
 
+use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::path::Path;
 
@@ -7,6 +8,7 @@ use anyhow::{Result, anyhow};
 use duomo_data::{Dataset, LabelClass, LabelMap, LabelValues, Labels, UnknownLabels};
 
 use super::MEAN;
+use crate::console;
 use crate::exit::{Fault, usage};
 
 /// More label values than this are taken for a grey-level image.
@@ -23,6 +25,8 @@ pub(crate) enum Classes {
         classes: Vec<LabelClass>,
         /// From values to class indices.
         map: LabelMap,
+        /// Values without a class that were mentioned already.
+        mentioned: RefCell<BTreeSet<u16>>,
     },
 }
 
@@ -47,7 +51,7 @@ impl Classes {
         let Some(spec) = spec else { return Ok(Self::Found) };
         if !spec.starts_with(|first: char| first.is_ascii_digit()) {
             let dataset = Dataset::load(spec).map_err(|error| usage(&error.into()))?;
-            return Ok(Self::Named { map: dataset.label_map(), classes: dataset.labels });
+            return Ok(Self::named(dataset.label_map(), dataset.labels));
         }
         let classes = spec
             .split(',')
@@ -55,8 +59,11 @@ impl Classes {
             .collect::<Result<Vec<_>>>()
             .map_err(|error| usage(&error.context(format!("--labels {spec}"))))?;
         check(&classes).map_err(|problem| Fault::Usage(format!("--labels {spec}: {problem}")))?;
-        let map = LabelMap::new(&classes, UnknownLabels::Background);
-        Ok(Self::Named { classes, map })
+        Ok(Self::named(LabelMap::new(&classes, UnknownLabels::Background), classes))
+    }
+
+    fn named(map: LabelMap, classes: Vec<LabelClass>) -> Self {
+        Self::Named { classes, map, mentioned: RefCell::default() }
     }
 
     /// Two label maps as class indices, reference first.
@@ -66,10 +73,22 @@ impl Classes {
     /// A value that no class of a data set names; too many values for label maps.
     pub(crate) fn index(&self, maps: [(Labels, &Path); 2]) -> Result<Indexed> {
         let (values, indices) = match self {
-            Self::Named { classes, map } => {
+            Self::Named { classes, map, mentioned } => {
                 let values = classes.iter().map(|class| class.values[0]).collect();
                 let [reference, prediction] = maps;
-                let indices = |(labels, path): (Labels, &Path)| map.classes(&labels, path);
+                let indices = |(labels, path): (Labels, &Path)| {
+                    let indices = map.classes(&labels, path)?;
+                    let unknown = unknown(classes, &labels.values, &mut mentioned.borrow_mut());
+                    if !unknown.is_empty() {
+                        console::warn(&format!(
+                            "{}: no class has the labels {}, which count as background here and in \
+                             all further cases",
+                            path.display(),
+                            unknown.join(", ")
+                        ));
+                    }
+                    Ok::<_, anyhow::Error>(indices)
+                };
                 (values, [indices(reference)?, indices(prediction)?])
             }
             Self::Found => {
@@ -117,6 +136,17 @@ fn check(classes: &[LabelClass]) -> Result<(), String> {
         }
     }
     Ok(())
+}
+
+/// The values of a label map that no class has and nobody mentioned yet; they are mentioned now.
+fn unknown(
+    classes: &[LabelClass],
+    values: &LabelValues,
+    mentioned: &mut BTreeSet<u16>,
+) -> Vec<String> {
+    let has_class = |value: &u16| classes.iter().any(|class| class.values.contains(value));
+    let unknown = values.distinct().into_iter().filter(|value| *value != 0 && !has_class(value));
+    unknown.filter(|&value| mentioned.insert(value)).map(|value| value.to_string()).collect()
 }
 
 /// The values other than 0 that occur in either map, ascending.
@@ -171,6 +201,17 @@ mod tests {
             (indexed.values, indexed.names),
             (vec![500, 420], ["LVC", "LAC"].map(String::from).into())
         );
+    }
+
+    #[test]
+    fn values_without_a_class_are_mentioned_once() {
+        let classes = [LabelClass { name: "LV".to_owned(), values: vec![1, 2], role: None }];
+        let mut mentioned = BTreeSet::new();
+        let mut unknown =
+            |values: &[u16]| unknown(&classes, &values.to_vec().into(), &mut mentioned);
+
+        assert_eq!(unknown(&[0, 500, 2, 1, 200, 500]), ["200", "500"]);
+        assert_eq!(unknown(&[200, 7]), ["7"]);
     }
 
     #[test]

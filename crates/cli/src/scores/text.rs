@@ -81,6 +81,7 @@ fn mean_table(report: &Report) -> Table {
 
 fn spread(statistic: Option<&Statistic>, decimals: usize) -> String {
     match statistic {
+        Some(Statistic { mean: Some(mean), n: 1, .. }) => format!("{mean:.decimals$}"),
         Some(Statistic { mean: Some(mean), sd: Some(sd), .. }) => {
             format!("{mean:.decimals$} ± {sd:.decimals$}")
         }

@@ -192,8 +192,88 @@ fn a_penalty_counts_misses_in_the_means() {
 
     assert_eq!(json(&output)["mean"]["1"]["hausdorff_mm"]["mean"], 50.0);
     assert_eq!(json(&output)["cases"][0]["classes"]["1"]["hausdorff_mm"], serde_json::Value::Null);
+    assert_eq!(json(&output)["penalty"], 50.0);
     let wrong = evaluate(&reference, &prediction, &["--penalty", "much"]);
     assert_eq!(code(&wrong), Some(2));
+    let worst = ["--penalty", "worst-case", "--convention", "deepmind"];
+    let table = evaluate(&reference, &prediction, &worst);
+    assert!(stdout(&table).ends_with("Surface convention: deepmind; penalty: worst-case\n"));
+    let report = json(&evaluate(&reference, &prediction, &[&worst[..], &["--json"]].concat()));
+    assert_eq!(report["penalty"], "worst-case");
+    assert!(report["mean"]["1"]["assd_mm"]["mean"].is_number());
+    // What the convention does not define has no value that a penalty could stand in for.
+    assert_eq!(report["mean"]["1"]["hausdorff95_pooled_mm"]["n"], 0);
+}
+
+#[test]
+fn a_turned_header_moves_no_voxel_beyond_the_tolerance() {
+    let folder = tempfile::tempdir().unwrap();
+    let (reference, prediction) = (folder.path().join("r.nii.gz"), folder.path().join("p.nii.gz"));
+    let (sin, cos) = 5f64.to_radians().sin_cos();
+    let affine = [[1.0, 0.0, 0.0, 0.0], [0.0, cos, -sin, 0.0], [0.0, sin, cos, 0.0]];
+    let geometry = Geometry::from_affine([2, 4, 4], affine);
+    assert!(geometry.spacing_mm.iter().any(|&edge| edge > 1.0), "{:?}", geometry.spacing_mm);
+    for (path, rows) in [(&reference, 0..8), (&prediction, 4..12)] {
+        let mut values = [0; 32];
+        values[rows].fill(1);
+        write_labels(path, &geometry, &values).unwrap();
+    }
+
+    let report = json(&evaluate(&reference, &prediction, &["--json"]));
+
+    assert_eq!(report["cases"][0]["classes"]["1"]["nsd"]["1"], 1.0);
+}
+
+#[test]
+fn volumes_of_a_sheared_grid_are_those_of_its_voxels() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.nii.gz");
+    let affine = [[1.0, 0.0, 0.0, 0.0], [0.0, 1.0, 1.5, 0.0], [0.0, 0.0, 2.0, 0.0]];
+    let geometry = Geometry::from_affine([2, 4, 4], affine);
+    write_labels(&path, &geometry, &[1; 32]).unwrap();
+
+    let output = evaluate(&path, &path, &["--json"]);
+
+    let class = &json(&output)["cases"][0]["classes"]["1"];
+    assert_eq!(class["volume_reference_mm3"], 64.0);
+    let warning =
+        "case a: the axes are not at right angles; distances are measured as if they were";
+    assert!(stderr(&output).contains(warning), "{}", stderr(&output));
+}
+
+#[test]
+fn what_makes_scores_less_than_they_seem_is_said() {
+    let folder = tempfile::tempdir().unwrap();
+    let (reference, prediction) = (folder.path().join("r.nii.gz"), folder.path().join("p.nii.gz"));
+    write(&reference, 500, 0.0);
+    write(&prediction, 1, 0.6);
+
+    let output = evaluate(&reference, &prediction, &["--labels", "500=LV"]);
+    let by_slice = evaluate(&reference, &prediction, &["--per-slice"]);
+
+    assert_eq!(code(&output), Some(0));
+    for sentence in [
+        "no class has the labels 1, which count as background",
+        "0.60 mm apart, more than half a voxel",
+        "1 of 1 cases are one slice thick: in 3D each of their voxels is on the surface",
+    ] {
+        assert!(stderr(&output).contains(sentence), "{sentence}: {}", stderr(&output));
+    }
+    assert!(!stderr(&by_slice).contains("one slice thick"), "{}", stderr(&by_slice));
+}
+
+#[test]
+fn tolerances_are_distances_and_differ() {
+    for (tolerances, sentence) in [
+        ("-1", "expected a distance in mm, 0 or more"),
+        ("1,nan", "expected a distance in mm, 0 or more"),
+        ("1,1.0", "--tolerances: 1 stands twice"),
+    ] {
+        let output = p001(&["--tolerances", tolerances]);
+
+        assert_eq!(code(&output), Some(2), "{tolerances}");
+        assert!(stderr(&output).contains(sentence), "{tolerances}: {}", stderr(&output));
+    }
 }
 
 #[test]

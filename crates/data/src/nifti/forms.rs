@@ -18,8 +18,7 @@ const DISAGREEMENT_MM: f64 = 0.1;
 /// What only the warning about sform and qform that disagree holds.
 pub(crate) const FORMS_DISAGREE: &str = "place a corner of the volume";
 
-/// Largest `|RᵀR − I|` of a matrix that still counts as a rotation; headers hold 32-bit
-/// reals, and 1e-4 moves a corner 300 mm away by 0.03 mm.
+/// Cosine from which on two axes are not at right angles; headers hold 32-bit reals, and 1e-4 moves a corner 300 mm away by 0.03 mm.
 const SHEAR_MAX: f64 = 1e-4;
 
 /// The affine that a header means: sform, else qform, else `pixdim`.
@@ -88,7 +87,7 @@ pub(super) fn set_qform(header: &mut NiftiHeader, affine: &Affine, code: i16) {
     #[expect(clippy::cast_possible_truncation, reason = "files hold 32-bit reals")]
     let narrow = |value: f64| value as f32;
     [qfac, x, y, z].into_iter().zip(&mut header.pixdim).for_each(|(v, p)| *p = narrow(v));
-    header.qform_code = if is_rotation(&rotation) { code } else { 0 };
+    header.qform_code = if is_sheared(affine) { 0 } else { code };
     [header.quatern_b, header.quatern_c, header.quatern_d] = [b, c, d].map(narrow);
     [header.quatern_x, header.quatern_y, header.quatern_z] = affine.map(|row| narrow(row[3]));
 }
@@ -180,9 +179,14 @@ fn determinant(affine: &Affine) -> f64 {
     a * (e * i - f * h) - b * (d * i - f * g) + c * (d * h - e * g)
 }
 
-fn is_rotation(matrix: &[[f64; 3]; 3]) -> bool {
-    let column_dot = |a: usize, b: usize| matrix.iter().map(|row| row[a] * row[b]).sum::<f64>();
-    [(0, 1), (0, 2), (1, 2)].into_iter().all(|(a, b)| column_dot(a, b).abs() < SHEAR_MAX)
+/// Whether the columns are not at right angles.
+pub(super) fn is_sheared(affine: &Affine) -> bool {
+    let [z, y, x] = spacing(affine);
+    let lengths = [x, y, z];
+    let cosine = |a: usize, b: usize| {
+        affine.iter().map(|row| row[a] / lengths[a] * (row[b] / lengths[b])).sum::<f64>()
+    };
+    [(0, 1), (0, 2), (1, 2)].into_iter().any(|(a, b)| cosine(a, b).abs() >= SHEAR_MAX)
 }
 
 /// The rotation of a unit quaternion whose real part `a ≥ 0` is left out.

@@ -111,6 +111,11 @@ impl Geometry {
         geometry
     }
 
+    /// Returns whether the axes are not at right angles, as where a scanner's gantry was tilted.
+    pub fn is_sheared(&self) -> bool {
+        forms::is_sheared(&self.affine)
+    }
+
     /// Number of voxels, `D·H·W`.
     pub fn voxel_count(&self) -> usize {
         self.shape.iter().product()
