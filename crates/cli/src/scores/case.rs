@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::thread;
 
 use anyhow::{Context as _, Result};
-use duomo_data::{Geometry, Labels, read_labels};
+use duomo_data::{Geometry, Labels, Preparation, read_labels};
 use duomo_metrics::{ClassResult, Convention, Metric, Options, Summary, evaluate, evaluate_slices};
 use duomo_train::voxel_mm3;
 use serde::ser::SerializeMap as _;
@@ -141,22 +141,31 @@ fn check_grids(
     prediction: &Geometry,
     measure: &Measure,
 ) -> Result<()> {
-    let resample = "resample the prediction onto the reference's grid";
+    // One box whose axes have another order or direction.
+    let is_turned = reference.max_box_distance_mm(prediction) <= Preparation::TOLERANCE_MM;
+    let remedy = if is_turned {
+        "both cover the same box with their axes turned; reorient the prediction like the reference"
+    } else {
+        "resample the prediction onto the reference's grid"
+    };
     if reference.shape != prediction.shape {
         let [[depth, height, width], [d, h, w]] = [reference.shape, prediction.shape];
         return Err(Fault::Data(format!(
-            "prediction has {w}×{h}×{d} voxels but reference has {width}×{height}×{depth}; {resample}"
+            "prediction has {w}×{h}×{d} voxels but reference has {width}×{height}×{depth}; {remedy}"
         ))
         .into());
     }
     let distance_mm = reference.max_corner_distance_mm(prediction);
     match measure.geometry_tolerance_mm {
-        Some(tolerance_mm) if distance_mm > tolerance_mm => Err(Fault::Data(format!(
-            "the headers place a corner of prediction and reference {distance_mm:.2} mm apart \
-             (at most {tolerance_mm} mm); {resample}, or give --trust-voxels if only a header is \
-             wrong"
-        ))
-        .into()),
+        Some(tolerance_mm) if distance_mm > tolerance_mm => {
+            let trust = ", or give --trust-voxels if only a header is wrong";
+            Err(Fault::Data(format!(
+                "the headers place a corner of prediction and reference {distance_mm:.2} mm apart \
+                 (at most {tolerance_mm} mm); {remedy}{}",
+                if is_turned { "" } else { trust }
+            ))
+            .into())
+        }
         Some(_) => {
             let voxel_mm = reference.spacing_mm.into_iter().fold(f64::INFINITY, f64::min);
             if distance_mm > voxel_mm / 2.0 {
@@ -312,7 +321,7 @@ mod tests {
         let dice = |compared: &Compared, slice| compared.scores_of(slice)?.mean_dice();
         let of_slices = [0, 1, 2].map(|slice| dice(&slices, slice));
         assert_eq!(of_slices, [Some(2.0 / 3.0), Some(1.0), None]);
-        assert_eq!(slices.mean_dice(), Some((2.0 / 3.0 + 1.0) / 2.0));
+        assert_eq!(slices.mean_dice(), Some(f64::midpoint(2.0 / 3.0, 1.0)));
         assert_eq!(dice(&volume, 2), Some(6.0 / 7.0));
         assert_eq!(volume.mean_dice(), Some(6.0 / 7.0));
     }

@@ -30,7 +30,7 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "PATH")]
     prediction: PathBuf,
     /// Classes: a data set (mscmr, mmwhs, a .toml file) or a list such as 1=LV,2=myo,420+421=LAC;
-    /// every label that occurs if left out.
+    /// every label that occurs if left out. Labels that a list lacks count as background.
     #[arg(long, value_name = "SPEC")]
     labels: Option<String>,
     /// What a surface is made of: voxels that all count the same, as MedPy, MONAI and scipy have
@@ -47,7 +47,7 @@ pub(crate) struct Arguments {
         value_delimiter = ',',
         allow_negative_numbers = true,
         value_parser = tolerance,
-        default_values_t = [1.0, 2.0]
+        default_value = "1,2"
     )]
     tolerances: Vec<f64>,
     /// What a missed or spurious class counts as in the means: nothing, the image's diagonal, or a

@@ -150,6 +150,32 @@ fn grids_at_different_places_are_refused_unless_voxels_are_trusted() {
 }
 
 #[test]
+fn turned_axes_are_to_be_turned_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    let (upright, mirrored, lying) = (path("u.nii.gz"), path("m.nii.gz"), path("l.nii.gz"));
+    let write = |path: &Path, shape, affine| {
+        write_labels(path, &Geometry::from_affine(shape, affine), &[1; 24]).unwrap();
+    };
+    let axis = |length: f64, offset: f64, at: usize| {
+        let mut row = [0.0, 0.0, 0.0, offset];
+        row[at] = length;
+        row
+    };
+    write(&upright, [2, 3, 4], [axis(1.0, 0.0, 0), axis(1.0, 0.0, 1), axis(5.0, 0.0, 2)]);
+    write(&mirrored, [2, 3, 4], [axis(-1.0, 3.0, 0), axis(1.0, 0.0, 1), axis(5.0, 0.0, 2)]);
+    write(&lying, [2, 4, 3], [axis(1.0, 0.0, 1), axis(1.0, 0.0, 0), axis(5.0, 0.0, 2)]);
+
+    for prediction in [&mirrored, &lying] {
+        let output = evaluate(&upright, prediction, &[]);
+
+        assert_eq!(code(&output), Some(3));
+        let remedy = "axes turned; reorient the prediction like the reference\n";
+        assert!(stderr(&output).ends_with(remedy), "{}", stderr(&output));
+    }
+}
+
+#[test]
 fn folders_go_on_after_a_faulty_case_and_exit_with_4() {
     let folder = tempfile::tempdir().unwrap();
     let sides = ["reference", "prediction"].map(|side| folder.path().join(side));

@@ -67,13 +67,22 @@ pub(super) fn spacing(affine: &Affine) -> [f64; 3] {
 
 /// Largest distance between corresponding corners of two grids, each an affine and a shape.
 pub(super) fn max_corner_distance(one: (&Affine, [usize; 3]), two: (&Affine, [usize; 3])) -> f64 {
-    (0..8)
-        .map(|corner| {
-            let (one, two) = (corner_position(one, corner), corner_position(two, corner));
-            let squares = one.iter().zip(two).map(|(a, b)| (a - b) * (a - b));
-            squares.sum::<f64>().sqrt()
-        })
-        .fold(0.0, f64::max)
+    corners(one).zip(corners(two)).map(|(one, two)| distance(one, two)).fold(0.0, f64::max)
+}
+
+/// Largest distance from a corner of one grid to the nearest of another.
+pub(super) fn max_box_distance(one: (&Affine, [usize; 3]), two: (&Affine, [usize; 3])) -> f64 {
+    let nearest =
+        |corner| corners(two).map(|other| distance(corner, other)).fold(f64::INFINITY, f64::min);
+    corners(one).map(nearest).fold(0.0, f64::max)
+}
+
+fn corners(grid: (&Affine, [usize; 3])) -> impl Iterator<Item = [f64; 3]> {
+    (0..8).map(move |corner| corner_position(grid, corner))
+}
+
+fn distance(one: [f64; 3], two: [f64; 3]) -> f64 {
+    one.iter().zip(two).map(|(a, b)| (a - b) * (a - b)).sum::<f64>().sqrt()
 }
 
 /// Sets qform, `pixdim` and their code from an affine; an affine with shear gets code 0, because

@@ -144,6 +144,24 @@ impl Geometry {
     pub fn max_corner_distance_mm(&self, other: &Self) -> f64 {
         forms::max_corner_distance((&self.affine, self.shape), (&other.affine, other.shape))
     }
+
+    /// Largest distance from a corner of this volume to the nearest corner of another, in millimetres: 0
+    /// for volumes that cover the same box, whatever the order and direction of their axes.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use duomo_data::Geometry;
+    ///
+    /// let image = Geometry::from_spacing([2, 4, 4], [5.0, 1.0, 1.0]);
+    /// let [[x, ..], rows, slices] = image.affine;
+    /// let mirrored = Geometry::from_affine(image.shape, [[-x, 0.0, 0.0, 3.0 * x], rows, slices]);
+    /// assert_eq!(image.max_corner_distance_mm(&mirrored), 4.0);
+    /// assert_eq!(image.max_box_distance_mm(&mirrored), 0.0);
+    /// ```
+    pub fn max_box_distance_mm(&self, other: &Self) -> f64 {
+        forms::max_box_distance((&self.affine, self.shape), (&other.affine, other.shape))
+    }
 }
 
 /// `NIFTI_XFORM_SCANNER_ANAT`.
