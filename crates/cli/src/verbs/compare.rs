@@ -1,6 +1,6 @@
 //! `duomo compare`: runs beside each other on the same cases.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 
@@ -8,7 +8,7 @@ use crate::comparison::{
     Comparison, Group, ScoredRun, Scoring, check_conventions, check_splits, csv, tables, tell_apart,
 };
 use crate::console;
-use crate::exit::Outcome;
+use crate::exit::{Fault, Outcome};
 use crate::table::Table;
 
 /// Arguments of `duomo compare`.
@@ -65,6 +65,7 @@ fn penalty(text: &str) -> Result<Penalty, String> {
 /// Runs that cannot be read, lack the metric, measure it by other conventions, were tested on other
 /// patients, or have no class or case in common.
 pub(crate) fn run(arguments: &Arguments) -> Result<Outcome> {
+    keep_runs(arguments)?;
     let scoring = Scoring { metric: arguments.metric.clone(), penalty: arguments.penalty.0 };
     let read = |path: &PathBuf| ScoredRun::read(path, &scoring);
     let mut runs: Vec<ScoredRun> = arguments.runs.iter().map(read).collect::<Result<_>>()?;
@@ -98,6 +99,25 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Outcome> {
         console::print(&format!("{}\n\n{means}\n{}\n\n{tests}", captions[0], captions[1]))?;
     }
     Ok(Outcome::Done)
+}
+
+/// Refuses to write over what is compared.
+fn keep_runs(arguments: &Arguments) -> Result<()> {
+    let json = arguments.json.as_deref().filter(|&target| target != "-").map(Path::new);
+    let targets = [("--csv", arguments.csv.as_deref()), ("--json", json)];
+    for (option, target) in targets {
+        // What does not exist has no other name, and cannot be a run.
+        let Some(file) = target.and_then(|target| target.canonicalize().ok()) else { continue };
+        let is_run = |run: &PathBuf| run.canonicalize().is_ok_and(|run| run == file);
+        if arguments.runs.iter().any(is_run) {
+            let file = file.display();
+            return Err(Fault::Usage(format!(
+                "{option} would replace {file}, which is compared; give it another file"
+            ))
+            .into());
+        }
+    }
+    Ok(())
 }
 
 /// Says what makes the comparison less than it seems.

@@ -109,8 +109,11 @@ fn json_before_the_runs_writes_over_none_of_them() {
 
     let output = duomo(&["compare", "--json", &joint, &csa]);
     let written = duomo(&["compare", &format!("--json={}", file.display()), &joint, &csa]);
+    let refused = duomo(&["compare", &joint, &csa, "--csv", &joint]);
 
     assert_eq!(json(&output)["runs"], json!(["Joint", "CSA"]));
+    assert_eq!(code(&refused), Some(2));
+    assert!(stderr(&refused).contains("which is compared; give it another file"));
     assert_eq!(fs::read(&joint).unwrap(), before);
     assert!(stdout(&written).starts_with("dice: mean ± sd over cases\n"));
     let report: serde_json::Value = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
