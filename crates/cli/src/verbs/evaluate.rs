@@ -40,7 +40,8 @@ pub(crate) struct Arguments {
     /// Measure the Hausdorff distance between all voxels, too, as SimpleITK's filter has it.
     #[arg(long)]
     hausdorff_volume: bool,
-    /// Tolerances of the normalised surface distance.
+    /// Tolerances of the normalised surface distance; what exceeds one by less than a millionth, as
+    /// headers round, is within.
     #[arg(
         long,
         value_name = "MM",
