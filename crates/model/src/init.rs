@@ -7,10 +7,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 
 use crate::Init;
-use crate::layers::{ParameterSpec, Role};
-
-/// Slope of the LeakyReLU before every convolution, for which He initialisation corrects.
-const SLOPE: f64 = 0.2;
+use crate::layers::{NORM, ParameterSpec, Role};
 
 /// σ of [`Init::TruncatedNormal`].
 const TRUNCATED_SIGMA: f64 = 0.01;
@@ -22,7 +19,7 @@ const TRUNCATED_SIGMA: f64 = 0.01;
 ///
 /// # Source
 ///
-/// He: \[He2015\] Eq. (15), `σ² = 2 / ((1 + a²) · fan-in)`, with LeakyReLU slope `a = 0.2`.
+/// He: \[He2015\] Eq. (15), `σ² = 2 / ((1 + a²) · fan-in)`, with the slope `a` of the LeakyReLU before every convolution.
 pub(crate) fn start_values(spec: &ParameterSpec, init: Init, seed: u64) -> Vec<f64> {
     let count = spec.count();
     match spec.role {
@@ -32,7 +29,7 @@ pub(crate) fn start_values(spec: &ParameterSpec, init: Init, seed: u64) -> Vec<f
             let mut normal = Normal::new(seed, &spec.name);
             match init {
                 Init::He => {
-                    let sigma = (2.0 / ((1.0 + SLOPE * SLOPE) * fan_in as f64)).sqrt();
+                    let sigma = (2.0 / ((1.0 + NORM.slope * NORM.slope) * fan_in as f64)).sqrt();
                     (0..count).map(|_| sigma * normal.draw()).collect()
                 }
                 Init::TruncatedNormal => {

@@ -1,32 +1,40 @@
 //! The table of the network's layers: every parameter's name, shape and role.
 
+use duomo_ops::NormOptions;
+
 use crate::{Architecture, Head};
 
-/// Stride of the feature maps of groups 4 to 9, which group 10 undoes.
-pub(crate) const STRIDE: usize = 8;
+/// Stride of the feature maps of groups 4 to 9, which group 10 undoes; sides of images are multiples of it.
+pub const STRIDE: usize = 8;
+
+/// ε of every norm and slope of the LeakyReLU after it (\[Dou2020\]'s code).
+pub const NORM: NormOptions = NormOptions { epsilon: 1e-3, slope: 0.2 };
 
 /// Rows and columns of the transposed head's kernel; with padding 4 its output is 8 times larger.
 const TRANSPOSED_SIZE: usize = 2 * STRIDE;
 
 /// A group of residual blocks.
-pub(crate) struct GroupPlan {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GroupPlan {
     /// Channels of its output, in units of the base width.
-    pub(crate) widening: usize,
+    pub widening: usize,
     /// Dilation of its convolutions.
-    pub(crate) dilation: usize,
+    pub dilation: usize,
     /// What follows its last block.
-    pub(crate) after: After,
+    pub after: After,
 }
 
 /// What follows a group.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum After {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum After {
+    /// The next group.
     Nothing,
+    /// Max-pooling by 2.
     MaxPool,
 }
 
-/// Groups 1 to 8.
-pub(crate) const GROUPS: [GroupPlan; 8] = [
+/// Groups 1 to 8, see the table of [`Architecture`].
+pub const GROUPS: [GroupPlan; 8] = [
     GroupPlan { widening: 1, dilation: 1, after: After::MaxPool },
     GroupPlan { widening: 2, dilation: 1, after: After::MaxPool },
     GroupPlan { widening: 4, dilation: 1, after: After::MaxPool },

@@ -4,6 +4,7 @@
 //! (\[Chen2020\], Eq. 1). A modality is an index here, never a name.
 //!
 //! - [`Architecture`]: the sizes and choices that make a network, with the table of its layers
+//! - [`GROUPS`], [`STRIDE`], [`NORM`]: what of that table is the same in all networks
 //! - [`Parameters`]: its weights by name, their start values, saving and loading
 //! - [`Fcn`]: the network; [`Fcn::forward_train`] for training, [`Fcn::forward`] for use
 //! - [`segmentation_losses`], [`distillation_loss`], [`l2_loss`]: the terms of Eq. 5 that need no
@@ -37,6 +38,7 @@ mod fixture;
 
 pub use architecture::{Architecture, Head, Init, Normalization};
 pub use error::{Error, ShapeConflict};
+pub use layers::{After, GROUPS, GroupPlan, NORM, STRIDE};
 pub use losses::{distillation_loss, l2_loss, segmentation_losses};
 pub use network::{Fcn, Output};
 pub use parameters::Parameters;

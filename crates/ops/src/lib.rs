@@ -45,7 +45,7 @@ mod transposed_conv2d;
 pub use adam::{AdamOptions, AdamVariable, adam_update, adam_update_all};
 pub use add_skip::add_skip;
 pub use conv2d::{Conv2d, Padding, conv2d, conv2d_input_gradient, conv2d_kernel_gradient};
-pub use dropout::dropout;
+pub use dropout::{dropout, split_mix};
 pub use fused_conv2d::{Backward, Epilogue, Gradients, fused_conv2d, fused_conv2d_gradients};
 pub use fused_pixel_shuffle::{fused_pixel_shuffle, fused_pixel_shuffle_gradients};
 pub use max_pool2::{max_pool2, max_pool2_gradient};

@@ -39,7 +39,7 @@ pub struct WrittenCase {
 ///
 /// # Errors
 ///
-/// - [`Error::MatrixScale`], [`Error::ForeignModality`] if the options contradict themselves
+/// - [`Error::MatrixScale`], [`Error::TooCoarse`], [`Error::ForeignModality`] if the options contradict themselves
 /// - [`Error::Data`] if a folder or file cannot be written
 ///
 /// # Examples

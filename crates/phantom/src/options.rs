@@ -1,6 +1,10 @@
 //! Which data set to make.
 
 use crate::Error;
+use crate::protocol::is_large_enough;
+
+/// Scales are proposed in steps of one by this.
+const STEPS: u32 = 10_000;
 
 /// The public data set whose layout and look are imitated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,8 +57,8 @@ pub struct Options {
     pub seed: u64,
     /// Number of patients per modality.
     pub patients: Vec<(Modality, usize)>,
-    /// Voxels per edge relative to the official matrix, in `(0, 1]`; the field of view stays. It
-    /// acts in plane, and for MM-WHS, whose slices are recut, along the third axis too.
+    /// Voxels per edge relative to the official matrix, in `(0, 1]`, with at least 2 left; the field of view
+    /// stays. It acts in plane, and for MM-WHS, whose slices are recut, along the third axis too.
     pub matrix_scale: f64,
 }
 
@@ -78,14 +82,25 @@ impl Options {
         Self { kind, seed, patients, matrix_scale: 1.0 }
     }
 
-    pub(crate) fn check(&self) -> Result<(), Error> {
+    /// Checks that there is such a data set.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::MatrixScale`], [`Error::TooCoarse`], [`Error::ForeignModality`]
+    pub fn check(&self) -> Result<(), Error> {
         if !(self.matrix_scale > 0.0 && self.matrix_scale <= 1.0) {
             return Err(Error::MatrixScale(self.matrix_scale));
         }
         let foreign = self.patients.iter().find(|(m, _)| !self.kind.modalities().contains(m));
-        match foreign {
-            Some(&(modality, _)) => Err(Error::ForeignModality { modality, kind: self.kind }),
-            None => Ok(()),
+        if let Some(&(modality, _)) = foreign {
+            return Err(Error::ForeignModality { modality, kind: self.kind });
         }
+        let fits = |scale| self.kind.modalities().iter().all(|&m| is_large_enough(m, scale));
+        if fits(self.matrix_scale) {
+            return Ok(());
+        }
+        let smallest =
+            (1..=STEPS).map(|step| f64::from(step) / f64::from(STEPS)).find(|&scale| fits(scale));
+        Err(Error::TooCoarse { given: self.matrix_scale, smallest: smallest.unwrap_or(1.0) })
     }
 }

@@ -29,6 +29,29 @@ pub(crate) struct Protocol {
     pub(crate) gain: f64,
 }
 
+/// Least voxels along an edge in plane, acquired and reconstructed.
+pub(crate) const LEAST_SIDE: usize = 2;
+
+/// Sides of the official matrices, as often as they are met.
+fn matrices(modality: Modality) -> &'static [u32] {
+    match modality {
+        Modality::Lge => &[480, 480, 480, 512, 512, 432, 400],
+        Modality::Bssfp => &[224, 256, 256, 288, 320],
+        Modality::T2 => &[224, 256, 288],
+        Modality::Ct => &[512],
+        Modality::Mr => &[256, 288, 320],
+    }
+}
+
+fn scaled(matrix: u32, matrix_scale: f64) -> usize {
+    rounded(f64::from(matrix) * matrix_scale)
+}
+
+/// Whether every matrix of a modality has voxels enough at this scale.
+pub(crate) fn is_large_enough(modality: Modality, matrix_scale: f64) -> bool {
+    matrices(modality).iter().all(|&matrix| scaled(matrix, matrix_scale) >= LEAST_SIDE)
+}
+
 /// Extent and resolution of a scan, before orientation.
 struct Extent {
     shape: [usize; 3],
@@ -95,26 +118,26 @@ fn short_axis(
 ) -> Protocol {
     let (matrix, spacing_mm, thickness_mm, range) = match modality {
         Modality::Lge => (
-            draw.choose(&[480, 480, 480, 512, 512, 432, 400]),
+            draw.choose(matrices(modality)),
             draw.uniform(0.729, 0.762),
             5.0,
             [draw.uniform(-5.0, 3.0), heart.length + draw.uniform(-8.0, 2.0)],
         ),
         Modality::Bssfp => (
-            draw.choose(&[224, 256, 256, 288, 320]),
+            draw.choose(matrices(modality)),
             draw.uniform(1.188, 1.25),
             draw.choose(&[8.0, 8.0, 8.0, 10.0, 12.0, 13.0]),
             [draw.uniform(-12.0, -1.0), heart.length + draw.uniform(2.0, 16.0)],
         ),
         _ => (
-            draw.choose(&[224, 256, 288]),
+            draw.choose(matrices(modality)),
             draw.uniform(1.3, 1.4),
             draw.choose(&[12.0, 15.0, 18.0, 23.0]),
             [0.18 * heart.length, 0.95 * heart.length],
         ),
     };
     let slices = rounded((range[1] - range[0]) / thickness_mm).max(2);
-    let side = rounded(f64::from(matrix) * matrix_scale);
+    let side = scaled(matrix, matrix_scale);
     let in_plane_mm = spacing_mm * f64::from(matrix) / side as f64;
     let extent = Extent {
         shape: [slices, side, side],
@@ -155,12 +178,12 @@ fn whole_heart(
 ) -> Protocol {
     let is_ct = modality == Modality::Ct;
     let (matrix, in_plane_mm, thickness_mm) = if is_ct {
-        (512, draw.uniform(0.36, 0.45), draw.uniform(0.45, 0.63))
+        (matrices(modality)[0], draw.uniform(0.36, 0.45), draw.uniform(0.45, 0.63))
     } else {
-        (draw.choose(&[256, 288, 320]), draw.uniform(0.9, 1.21), draw.uniform(0.9, 1.6))
+        (draw.choose(matrices(modality)), draw.uniform(0.9, 1.21), draw.uniform(0.9, 1.6))
     };
     let height_mm = draw.uniform(150.0, 175.0);
-    let side = rounded(f64::from(matrix) * matrix_scale);
+    let side = scaled(matrix, matrix_scale);
     let slices = rounded(height_mm / thickness_mm * matrix_scale).max(2);
     let in_plane_mm = in_plane_mm * f64::from(matrix) / side as f64;
     let extent = Extent {

@@ -4,7 +4,7 @@ use crate::anatomy::Anatomy;
 use crate::anatomy::tissue::Tissue;
 use crate::contrast::Contrast;
 use crate::draw::Draw;
-use crate::protocol::Protocol;
+use crate::protocol::{LEAST_SIDE, Protocol};
 use crate::resample::resample;
 use crate::vector::{Vector, add, dot, scale, subtract};
 
@@ -89,7 +89,7 @@ struct Acquired<'a> {
 impl<'a> Acquired<'a> {
     fn new(protocol: &'a Protocol, hold: &'a Hold) -> Self {
         let measured = |count: usize| {
-            crate::vector::rounded(count as f64 / protocol.interpolation).clamp(2, count)
+            crate::vector::rounded(count as f64 / protocol.interpolation).clamp(LEAST_SIDE, count)
         };
         let [_, rows, columns] = protocol.shape;
         Self { protocol, hold, rows: measured(rows), columns: measured(columns) }

@@ -70,6 +70,35 @@ impl ModelCard {
         LabelMap::new(&self.labels, UnknownLabels::Error).values(classes)
     }
 
+    /// Checks what the file's digest cannot: files of earlier versions have none.
+    fn check(&self) -> Result<()> {
+        let (architectures, networks) = (self.architectures.len(), self.networks.len());
+        ensure!(
+            architectures == networks && networks > 0,
+            "the card has {architectures} architectures for {networks} networks, expected one for each of at \
+             least one; take another copy of the model"
+        );
+        for (index, (architecture, served)) in
+            self.architectures.iter().zip(&self.networks).enumerate()
+        {
+            let (classes, labels) = (architecture.classes, self.labels.len());
+            ensure!(
+                classes == labels + 1,
+                "network {index} of the card tells {classes} classes apart, expected the background and the \
+                 {labels} labels; take another copy of the model"
+            );
+            let known = 0..self.modalities.len();
+            ensure!(
+                served.len() == architecture.modalities && served.iter().all(|m| known.contains(m)),
+                "network {index} of the card serves the modalities {served:?}, expected {} of {}; take another \
+                 copy of the model",
+                architecture.modalities,
+                known.len()
+            );
+        }
+        Ok(())
+    }
+
     /// The post-processing in words, `none` without.
     pub fn describe_postprocessing(&self) -> String {
         self.postprocessing.in_words(&self.labels)
@@ -112,12 +141,14 @@ impl Model {
     ///
     /// # Errors
     ///
-    /// A tensor that is missing, unknown or of another shape than the card's architecture says.
+    /// A card whose parts contradict each other, or a tensor that is missing, unknown or of another shape than
+    /// the card's architecture says.
     pub fn from_parts(
         card: ModelCard,
         tensors: &BTreeMap<String, Tensor>,
         device: &Device,
     ) -> Result<Self> {
+        card.check()?;
         let networks = card.architectures.iter().enumerate().map(|(index, architecture)| {
             let fcn = Fcn::new(architecture, 0, DType::F32, device)?;
             fcn.parameters().load_tensors(&of_network(tensors, index))?;
@@ -329,3 +360,6 @@ pub(crate) fn metadata(bytes: &[u8]) -> Result<HashMap<String, String>> {
         .context("not a safetensors file, or one that was cut short")?;
     Ok(header.metadata().clone().unwrap_or_default())
 }
+
+#[cfg(test)]
+mod tests;

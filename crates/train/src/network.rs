@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use anyhow::{Context, Result, bail};
 use candle_core::{DType, Device, Tensor, Var};
 use duomo_model::{Fcn, Output};
-use duomo_ops::{AdamOptions, AdamVariable, adam_update_all, cuda::upload};
+use duomo_ops::{AdamOptions, AdamVariable, adam_update_all, cuda::upload, split_mix};
 
 use crate::draw::DrawnBatch;
 use crate::experiment::Experiment;
@@ -98,7 +98,7 @@ impl TrainedNetwork {
         let labels: Vec<Tensor> = mine().map(labels).collect::<Result<_>>()?;
 
         let groups = experiment.method.groups();
-        let seed = dropout_seed(experiment.seed, step);
+        let seed = dropout_seed(experiment.seed, self.modalities[0], step);
         let output =
             self.fcn.forward_train(&images, &groups, seed).context("in the forward pass")?;
         let classes = experiment.dataset.classes();
@@ -174,9 +174,10 @@ pub(crate) fn labels(DrawnBatch { batch, .. }: &DrawnBatch) -> Result<Tensor> {
     Ok(Tensor::from_slice(&batch.labels, shape, &Device::Cpu)?)
 }
 
-/// A stream of its own for each step, so that a resumed run draws what an uninterrupted one would.
-fn dropout_seed(seed: u64, step: u64) -> u64 {
-    seed.wrapping_mul(0x9e37_79b9_7f4a_7c15).wrapping_add(step)
+/// A stream of its own for each step, so that a resumed run draws what an uninterrupted one would, and for
+/// each network, which its first modality tells from the others. The network draws one of it for each layer.
+fn dropout_seed(seed: u64, modality: usize, step: u64) -> u64 {
+    split_mix(split_mix(seed, modality as u64), step)
 }
 
 #[cfg(test)]

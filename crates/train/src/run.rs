@@ -112,8 +112,7 @@ fn run(request: &TrainRequest, folder: &RunFolder, log: &mut LogFile<'_>) -> Res
             AbsentClass::Refuse => return Err(BadData::error(sentence)),
         }
     }
-    folder.begin(experiment)?;
-    let _lock = folder.lock()?;
+    let _lock = folder.begin(experiment, request.resume)?;
     log.open(&folder.log())?;
     let data_hash = data_hash(&request.data, &cases.all)?;
     let program = Program::current();

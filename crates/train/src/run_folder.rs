@@ -1,7 +1,7 @@
 //! A run folder: where each file of a run lies, and when the run counts as finished.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, DirEntry, File, OpenOptions, TryLockError};
 use std::io::ErrorKind::{NotADirectory, NotFound};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
@@ -42,6 +42,9 @@ pub(crate) struct Timing {
     pub(crate) arithmetic: Arithmetic,
 }
 
+/// The file by which processes keep each other out of a run folder.
+const LOCK: &str = ".lock";
+
 /// The files of one run.
 #[derive(Clone, Debug)]
 pub struct RunFolder {
@@ -57,13 +60,19 @@ impl RunFolder {
     /// found and what would help.
     pub fn open(root: &Path, experiment: &Experiment, resume: Resume) -> Result<Self> {
         let folder = Self { root: root.to_owned() };
+        folder.check(experiment, resume)?;
+        Ok(folder)
+    }
+
+    fn check(&self, experiment: &Experiment, resume: Resume) -> Result<()> {
+        let root = &self.root;
         let resolved = resolved(experiment)?;
-        let found = match fs::read_to_string(folder.experiment()) {
+        let found = match fs::read_to_string(self.experiment()) {
             Ok(found) => Some(found),
             Err(error) if matches!(error.kind(), NotFound | NotADirectory) => None,
             Err(error) => {
                 return Err(error).with_context(|| {
-                    format!("cannot tell whose run it is from {}", folder.experiment().display())
+                    format!("cannot tell whose run it is from {}", self.experiment().display())
                 });
             }
         };
@@ -73,7 +82,7 @@ impl RunFolder {
                 root.display()
             ),
             // Whatever it is, it is somebody's.
-            (Resume::Never, None) if is_occupied(root) => bail!(
+            (Resume::Never, None) if self.is_occupied() => bail!(
                 "{} is not empty; give another --out, or --resume auto to begin beside what it holds",
                 root.display()
             ),
@@ -83,40 +92,40 @@ impl RunFolder {
             (_, Some(found)) if found != resolved => bail!(
                 "{} holds a run of another experiment ({}); give another --out",
                 root.display(),
-                differences(&found, &resolved, &folder.experiment())
+                differences(&found, &resolved, &self.experiment())
             ),
             _ => {}
         }
-        let begun = folder.all_checkpoints().iter().any(|path| path.exists());
-        if resume == Resume::Must && !begun && !folder.is_done() {
+        let begun = self.all_checkpoints().iter().any(|path| path.exists());
+        if resume == Resume::Must && !begun && !self.is_done() {
             bail!(
                 "{} holds no checkpoint to resume from; --resume auto begins afresh",
                 root.display()
             );
         }
-        Ok(folder)
+        Ok(())
     }
 
-    /// Makes the folder and writes the resolved experiment into it.
+    /// Makes the folder, and in it the resolved experiment. Other processes are kept out of it until the
+    /// returned file is dropped, or this process ends in whatever way.
     ///
     /// # Errors
     ///
-    /// A folder that cannot be made or written to.
-    pub fn begin(&self, experiment: &Experiment) -> Result<()> {
-        for folder in [&self.root, &self.checkpoints(), &self.predictions()] {
-            make_folder(folder).context("cannot create the run folder")?;
-        }
-        Ok(atomic_write(&self.experiment(), resolved(experiment)?.as_bytes())?)
+    /// - a folder in which another process is at work, named with its host, or that cannot be made or written to
+    /// - those of [`Self::open`], should another process have been in the folder since
+    pub(crate) fn begin(&self, experiment: &Experiment, resume: Resume) -> Result<File> {
+        let make = |folder: &Path| make_folder(folder).context("cannot create the run folder");
+        make(&self.root)?;
+        let lock = self.lock()?;
+        self.check(experiment, resume)?;
+        make(&self.checkpoints())?;
+        make(&self.predictions())?;
+        atomic_write(&self.experiment(), resolved(experiment)?.as_bytes())?;
+        Ok(lock)
     }
 
-    /// Keeps other processes out of the folder until the returned file is dropped, or this process
-    /// ends in whatever way.
-    ///
-    /// # Errors
-    ///
-    /// A folder in which another process is at work, named with its host, or that cannot be written to.
-    pub(crate) fn lock(&self) -> Result<File> {
-        let path = self.root.join(".lock");
+    fn lock(&self) -> Result<File> {
+        let path = self.root.join(LOCK);
         let file = OpenOptions::new().create(true).read(true).append(true).open(&path);
         let mut file = file.map_err(|reason| unwritable(&path, reason))?;
         match file.try_lock() {
@@ -222,6 +231,13 @@ impl RunFolder {
         self.done().exists()
     }
 
+    /// Whether anything but a lock is in the folder.
+    fn is_occupied(&self) -> bool {
+        let is_other =
+            |entry: io::Result<DirEntry>| entry.map_or(true, |entry| entry.file_name() != LOCK);
+        fs::read_dir(&self.root).is_ok_and(|mut entries| entries.any(is_other))
+    }
+
     /// Marks the run as finished; called last.
     ///
     /// # Errors
@@ -267,12 +283,18 @@ impl RunFolder {
         struct Line {
             step: u64,
         }
-        let Ok(text) = fs::read_to_string(self.metrics()) else { return Ok(()) };
-        let kept: String = text
-            .split_inclusive('\n')
-            .filter(|line| serde_json::from_str::<Line>(line).is_ok_and(|line| line.step <= step))
-            .collect();
-        Ok(atomic_write(&self.metrics(), kept.as_bytes())?)
+        let path = self.metrics();
+        let lines = match fs::read(&path) {
+            Ok(lines) => lines,
+            Err(error) if error.kind() == NotFound => return Ok(()),
+            Err(reason) => return Err(duomo_data::Error::Read { path, reason }.into()),
+        };
+        // Bytes, not text: a line may have been cut short inside a character.
+        let kept = lines
+            .split_inclusive(|&byte| byte == b'\n')
+            .filter(|line| serde_json::from_slice::<Line>(line).is_ok_and(|line| line.step <= step))
+            .collect::<Vec<_>>();
+        Ok(atomic_write(&path, &kept.concat())?)
     }
 }
 
@@ -324,11 +346,10 @@ fn flatten(prefix: &str, value: &toml::Value, keys: &mut BTreeMap<String, String
     }
 }
 
-fn is_occupied(folder: &Path) -> bool {
-    fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_some())
-}
-
 /// The experiment as TOML, every key resolved.
 pub(crate) fn resolved(experiment: &Experiment) -> Result<String> {
     toml::to_string_pretty(experiment).context("cannot write the experiment as TOML")
 }
+
+#[cfg(test)]
+mod tests;

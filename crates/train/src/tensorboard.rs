@@ -1,6 +1,7 @@
 //! Scalars as TensorBoard event files: `TFRecord` framing around a few protobuf fields.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{self, File, OpenOptions};
+use std::io::ErrorKind::NotFound;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -16,16 +17,26 @@ pub(crate) struct EventFile {
 impl EventFile {
     /// Opens the event file of a run folder, and begins it when it does not exist yet.
     ///
+    /// Of what it holds, the records up to `step` stay: a killed run may have logged steps that the checkpoint
+    /// it resumes from does not hold, and behind a record that was cut short no reader would find another.
+    ///
     /// # Errors
     ///
     /// Whatever the file system refuses, with the path.
-    pub(crate) fn open(folder: &Path) -> Result<Self, duomo_data::Error> {
+    pub(crate) fn open(folder: &Path, step: u64) -> Result<Self, duomo_data::Error> {
         let path = event_path(folder);
-        let begun = path.exists();
+        let bytes = match fs::read(&path) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == NotFound => Vec::new(),
+            Err(reason) => return Err(duomo_data::Error::Read { path, reason }),
+        };
+        let kept = Records { bytes: &bytes }.take_while(|record| step_of(record) <= step);
+        let kept: usize = kept.map(|record| record.len() + FRAME).sum();
         let file = OpenOptions::new().create(true).append(true).open(&path);
-        let file = file.map_err(|reason| unwritable(&path, reason))?;
+        let cut = file.and_then(|file| file.set_len(kept as u64).map(|()| file));
+        let file = cut.map_err(|reason| unwritable(&path, reason))?;
         let mut events = Self { path, file };
-        if !begun {
+        if kept == 0 {
             let mut version = Vec::new();
             put_double(&mut version, 1, 0.0);
             put_bytes(&mut version, 3, b"brain.Event:2");
@@ -64,7 +75,7 @@ impl EventFile {
     /// One `TFRecord`: length, its masked checksum, the bytes, their masked checksum.
     fn write_record(&mut self, bytes: &[u8]) -> Result<(), duomo_data::Error> {
         let length = (bytes.len() as u64).to_le_bytes();
-        let mut record = Vec::with_capacity(bytes.len() + 16);
+        let mut record = Vec::with_capacity(bytes.len() + FRAME);
         record.extend_from_slice(&length);
         record.extend_from_slice(&masked_crc32c(&length).to_le_bytes());
         record.extend_from_slice(bytes);
@@ -75,6 +86,42 @@ impl EventFile {
 
 fn event_path(folder: &Path) -> PathBuf {
     folder.join("events.out.tfevents.0.duomo")
+}
+
+/// Bytes of a record's length and of its two checksums.
+const FRAME: usize = 16;
+
+/// The contents of the records of a file, up to the first that is not whole.
+struct Records<'a> {
+    bytes: &'a [u8],
+}
+
+impl<'a> Iterator for Records<'a> {
+    type Item = &'a [u8];
+
+    fn next(&mut self) -> Option<&'a [u8]> {
+        let (length, rest) = self.bytes.split_first_chunk()?;
+        let rest = checked(length, rest)?;
+        let length = usize::try_from(u64::from_le_bytes(*length)).ok()?;
+        let (record, rest) = rest.split_at_checked(length)?;
+        self.bytes = checked(record, rest)?;
+        Some(record)
+    }
+}
+
+/// What follows the checksum of `bytes` at the start of `rest`, if it is right.
+fn checked<'a>(bytes: &[u8], rest: &'a [u8]) -> Option<&'a [u8]> {
+    let (checksum, rest) = rest.split_first_chunk()?;
+    (u32::from_le_bytes(*checksum) == masked_crc32c(bytes)).then_some(rest)
+}
+
+/// The step of an event as this file writes them, 0 if it has none: the time, then the step.
+fn step_of(event: &[u8]) -> u64 {
+    const AT: usize = 1 + size_of::<f64>();
+    match event.get(AT..) {
+        Some([tag, step @ ..]) if *tag == 2 << 3 | VARINT => varint(step),
+        _ => 0,
+    }
 }
 
 const VARINT: u8 = 0;
@@ -105,6 +152,14 @@ fn put_varint(out: &mut Vec<u8>, mut value: u64) {
     out.push((value & 0x7f) as u8);
 }
 
+/// The varint at the start of some bytes.
+fn varint(bytes: &[u8]) -> u64 {
+    const MOST: usize = 10;
+    let last = bytes.iter().take_while(|&&byte| byte >= 0x80).count();
+    let groups = bytes.iter().take((last + 1).min(MOST)).enumerate();
+    groups.fold(0, |value, (at, &byte)| value | u64::from(byte & 0x7f) << (7 * at))
+}
+
 /// The checksum of a `TFRecord`: CRC-32C, rotated and offset so that checksums of checksums stay useful.
 fn masked_crc32c(bytes: &[u8]) -> u32 {
     crc32c(bytes).rotate_right(15).wrapping_add(0xa282_ead8)
@@ -129,10 +184,10 @@ mod tests {
     fn a_file_is_a_version_record_and_one_record_per_scalar() {
         let folder = tempfile::tempdir().unwrap();
 
-        EventFile::open(folder.path()).unwrap().scalar("loss/total", 0.5, 300, 12.0).unwrap();
-        EventFile::open(folder.path()).unwrap().scalar("loss/total", 0.25, 301, 13.0).unwrap();
+        EventFile::open(folder.path(), 0).unwrap().scalar("loss/total", 0.5, 300, 12.0).unwrap();
+        EventFile::open(folder.path(), 300).unwrap().scalar("loss/total", 0.25, 301, 13.0).unwrap();
 
-        let bytes = std::fs::read(event_path(folder.path())).unwrap();
+        let bytes = fs::read(event_path(folder.path())).unwrap();
         let records = records(&bytes);
         assert_eq!(records.len(), 3);
         assert!(records[0].ends_with(b"brain.Event:2"));
@@ -141,18 +196,57 @@ mod tests {
         assert_eq!(&records[2][9..12], &[2 << 3, 0xad, 0x02], "step 301 as a varint");
     }
 
-    /// Splits a file of `TFRecord`s, checking every checksum.
-    fn records(mut bytes: &[u8]) -> Vec<&[u8]> {
-        let mut records = Vec::new();
-        while !bytes.is_empty() {
-            let length = u64::from_le_bytes(bytes[..8].try_into().unwrap());
-            let length = usize::try_from(length).unwrap();
-            assert_eq!(bytes[8..12], masked_crc32c(&bytes[..8]).to_le_bytes());
-            let record = &bytes[12..12 + length];
-            assert_eq!(bytes[12 + length..16 + length], masked_crc32c(record).to_le_bytes());
-            records.push(record);
-            bytes = &bytes[16 + length..];
+    /// An event file of three steps.
+    fn three_steps(folder: &Path) -> Vec<u8> {
+        let mut events = EventFile::open(folder, 0).unwrap();
+        for step in [1, 300, 70_000] {
+            events.scalar("loss/total", 0.5, step, 12.0).unwrap();
         }
+        fs::read(event_path(folder)).unwrap()
+    }
+
+    #[test]
+    fn steps_that_are_done_once_more_are_cut_off() {
+        for (step, left) in [(0, 1), (1, 2), (299, 2), (300, 3), (69_999, 3), (70_000, 4)] {
+            let folder = tempfile::tempdir().unwrap();
+            let before = three_steps(folder.path());
+
+            EventFile::open(folder.path(), step).unwrap();
+
+            let after = fs::read(event_path(folder.path())).unwrap();
+            assert!(before.starts_with(&after));
+            assert_eq!(records(&after).len(), left, "step {step}");
+        }
+    }
+
+    #[test]
+    fn a_record_that_was_cut_short_or_damaged_hides_nothing_that_comes_after_it() {
+        let whole = three_steps(tempfile::tempdir().unwrap().path());
+        let last = whole.len() - FRAME - records(&whole)[3].len();
+        let mut wrong = whole.clone();
+        wrong[last + 14] ^= 1;
+        let mut endless = whole.clone();
+        endless[last..last + 8].fill(0xff);
+        let cut = (last..whole.len()).map(|length| whole[..length].to_vec());
+        for damaged in cut.chain([wrong, endless]) {
+            let folder = tempfile::tempdir().unwrap();
+            fs::write(event_path(folder.path()), &damaged).unwrap();
+
+            let mut events = EventFile::open(folder.path(), u64::MAX).unwrap();
+            events.scalar("rate", 0.25, 70_001, 12.0).unwrap();
+
+            let bytes = fs::read(event_path(folder.path())).unwrap();
+            let records = records(&bytes);
+            assert_eq!(records.len(), 4, "{} bytes", damaged.len());
+            assert!(records[3].windows(4).any(|window| window == b"rate"));
+        }
+    }
+
+    /// Splits a file that must hold whole records and nothing else.
+    fn records(bytes: &[u8]) -> Vec<&[u8]> {
+        let records: Vec<_> = Records { bytes }.collect();
+        let whole: usize = records.iter().map(|record| FRAME + record.len()).sum();
+        assert_eq!(whole, bytes.len());
         records
     }
 }

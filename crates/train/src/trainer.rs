@@ -97,7 +97,7 @@ impl<'a> Trainer<'a> {
         }
         let progress = restored.unwrap_or_default();
         folder.truncate_metrics(progress.step)?;
-        let events = EventFile::open(folder.root())?;
+        let events = EventFile::open(folder.root(), progress.step)?;
         let coming = VecDeque::new();
         Ok(Self {
             experiment,
@@ -286,14 +286,14 @@ impl<'a> Trainer<'a> {
             score.is_none_or(|score| self.progress.best.is_none_or(|(best, _)| score > best));
         // Before the checkpoints: a run that is killed here validates once more, and no line is lost.
         self.folder.append_metrics(&Line::Validation { step, validation_dice: &dice, score })?;
+        for (name, value) in dice.iter().filter_map(|(name, dice)| Some((name, (*dice)?))) {
+            self.scalar(&format!("val/dice/{name}"), value, step)?;
+        }
         if better {
             self.progress.best = score.map(|score| (score, step));
             checkpoint::save_best(self.folder, &self.networks, &self.stamp())?;
         }
         self.save_last()?;
-        for (name, value) in dice.iter().filter_map(|(name, dice)| Some((name, (*dice)?))) {
-            self.scalar(&format!("val/dice/{name}"), value, step)?;
-        }
         observer.event(&Event::Validation { step, dice: &dice, best: better });
         Ok(())
     }

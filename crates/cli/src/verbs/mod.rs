@@ -20,6 +20,9 @@ mod predict;
 mod report;
 mod train;
 
+/// Seeds that TOML, whose whole numbers have a sign, can hold.
+const SEEDS: std::ops::RangeInclusive<u64> = 0..=i64::MAX.unsigned_abs();
+
 /// What `duomo` can be asked to do.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {

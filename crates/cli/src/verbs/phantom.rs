@@ -3,12 +3,13 @@
 use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
-use clap::ValueEnum;
+use clap::{ValueEnum, value_parser};
 use duomo_phantom::{Kind, Modality, Options, Written, WrittenCase, write_dataset};
 use serde_json::{Value, json};
 
+use super::SEEDS;
 use crate::console;
-use crate::exit::{Fault, Outcome};
+use crate::exit::{Fault, Outcome, usage};
 
 /// Arguments of `duomo phantom`.
 #[derive(Debug, clap::Args)]
@@ -19,13 +20,13 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
     /// Patients of each modality.
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..=10_000))]
     patients: Option<u32>,
     /// Voxels per edge relative to a real scan, in (0, 1]; smaller is quicker.
     #[arg(long, value_name = "SHARE", default_value_t = 1.0, value_parser = share)]
     matrix_scale: f64,
     /// Seed; the same seed gives the same bytes.
-    #[arg(long, default_value_t = 0)]
+    #[arg(long, default_value_t = 0, value_parser = value_parser!(u64).range(SEEDS))]
     seed: u64,
     /// Print JSON.
     #[arg(long)]
@@ -62,6 +63,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Outcome> {
         .into());
     }
     let options = options(arguments);
+    options.check().map_err(|error| usage(&error.into()))?;
     console::note(&format!("writing {} below {}", describe(&options), out.display()));
     let written = write_dataset(&options, out)
         .with_context(|| format!("cannot write a phantom data set to {}", out.display()))?;

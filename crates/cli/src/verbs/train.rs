@@ -4,12 +4,13 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use anyhow::{Context as _, Result};
-use clap::ValueEnum;
+use clap::{ValueEnum, value_parser};
 use duomo_data::Dataset;
 use duomo_train::{
     AbsentClass, Experiment, Resume, RunFolder, Statistic, Summary, TrainRequest, train,
 };
 
+use super::SEEDS;
 use super::device::DeviceArguments;
 use crate::console;
 use crate::exit::{Outcome, usage};
@@ -39,7 +40,7 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "RUN")]
     out: PathBuf,
     /// Seed of everything random; the same seed gives the same bytes on the same machine.
-    #[arg(long, default_value_t = 0)]
+    #[arg(long, default_value_t = 0, value_parser = value_parser!(u64).range(SEEDS))]
     seed: u64,
     /// Fold K of N, counted from 0, that validates.
     #[arg(long, value_name = "K/N", value_parser = fold)]
@@ -112,10 +113,10 @@ fn experiment(arguments: &Arguments) -> Result<Experiment> {
     let names: Vec<&str> = arguments.modalities.iter().map(String::as_str).collect();
     let dataset = if names.is_empty() { Ok(dataset) } else { dataset.with_modalities(&names) };
     let dataset = dataset.map_err(|error| usage(&error.into()))?;
-    let mut experiment =
-        Experiment::load(dataset, method, schedule, *seed, set).map_err(|error| usage(&error))?;
-    experiment.fold = arguments.fold;
-    Ok(experiment)
+    // Keys are set last, the fold like the seed.
+    let fold = arguments.fold.map(|(fold, folds)| format!("fold=[{fold},{folds}]"));
+    let set: Vec<String> = fold.into_iter().chain(set.iter().cloned()).collect();
+    Experiment::load(dataset, method, schedule, *seed, &set).map_err(|error| usage(&error))
 }
 
 fn fold(text: &str) -> Result<(usize, usize), String> {
@@ -171,7 +172,29 @@ fn spread(statistic: Option<&Statistic>, decimals: usize) -> String {
 
 #[cfg(test)]
 mod tests {
+    use clap::Parser;
+
     use super::*;
+
+    #[derive(Parser)]
+    struct Alone {
+        #[command(flatten)]
+        arguments: Arguments,
+    }
+
+    #[test]
+    fn a_fold_can_be_set_as_any_other_key() {
+        let needed = ["--dataset=mscmr", "--method=csa", "--schedule=quick", "--data=.", "--out=."];
+        let fold = |extra: &[&str]| {
+            let words = ["train"].iter().chain(&needed).chain(extra);
+            experiment(&Alone::parse_from(words).arguments).unwrap().fold
+        };
+
+        assert_eq!(fold(&[]), None);
+        assert_eq!(fold(&["--fold", "2/5"]), Some((2, 5)));
+        assert_eq!(fold(&["--set", "fold=[1,4]"]), Some((1, 4)));
+        assert_eq!(fold(&["--set", "fold=[1,4]", "--fold", "2/5"]), Some((1, 4)));
+    }
 
     #[test]
     fn folds_are_counted_from_zero() {

@@ -101,3 +101,16 @@ fn nothing_is_ever_overwritten() {
     assert_eq!(code(&output), Some(2));
     assert!(stderr(&output).contains("is not empty; give another --out"), "{}", stderr(&output));
 }
+
+#[test]
+fn a_phantom_without_an_image_left_is_refused_before_a_folder_is_made() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("never");
+
+    let output =
+        duomo(&["phantom", "mscmr", "--out", out.to_str().unwrap(), "--matrix-scale", "0.005"]);
+
+    assert_eq!(code(&output), Some(2));
+    assert!(stderr(&output).contains("give 0.0067 or more"), "{}", stderr(&output));
+    assert!(!out.exists());
+}

@@ -74,6 +74,18 @@ fn folds_are_counted_from_zero() {
 }
 
 #[test]
+fn a_seed_that_no_experiment_can_hold_is_refused() {
+    let seed = ["--seed", "9223372036854775808"];
+    for output in [
+        train(&[&["--method", "csa"], &seed[..]].concat()),
+        duomo(&[&["phantom", "mscmr", "--out", "never"], &seed[..]].concat()),
+    ] {
+        assert_eq!(code(&output), Some(2));
+        assert!(stderr(&output).contains("0..=9223372036854775807"), "{}", stderr(&output));
+    }
+}
+
+#[test]
 fn a_build_without_cuda_says_so() {
     let output = train(&["--method", "csa", "--device", "cuda:0"]);
 

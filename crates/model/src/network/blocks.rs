@@ -5,18 +5,15 @@ use std::sync::Arc;
 use candle_core::Var;
 
 use duomo_ops::{
-    Activation, Backward, Conv2d, Epilogue, Gradients, NormOptions, Padding, batch_statistics,
-    fused_conv2d, fused_conv2d_gradients, fused_pixel_shuffle, fused_pixel_shuffle_gradients,
-    pixel_shuffle,
+    Activation, Backward, Conv2d, Epilogue, Gradients, Padding, batch_statistics, fused_conv2d,
+    fused_conv2d_gradients, fused_pixel_shuffle, fused_pixel_shuffle_gradients, pixel_shuffle,
+    split_mix,
 };
 
 use super::pass::{Parameter, Pass};
 use super::tape::Traced;
-use crate::layers::STRIDE;
+use crate::layers::{NORM, STRIDE};
 use crate::{Error, Head, Parameters};
-
-/// ε of the norm and slope of the LeakyReLU after it (\[Dou2020\]'s code).
-const NORM: NormOptions = NormOptions { epsilon: 1e-3, slope: 0.2 };
 
 /// Share of the running statistics that a training pass leaves.
 const DECAY: f64 = 0.9;
@@ -107,18 +104,9 @@ impl Dropout {
     /// Probability and seed in a pass that drops.
     fn of_pass(self, pass: &Pass) -> Option<(f64, u64)> {
         let seed = pass.dropout_seed().filter(|_| self.probability > 0.0)?;
-        Some((self.probability, layer_seed(seed, self.layer)))
+        // A seed of its own for every layer, so that no two layers drop the same pattern.
+        Some((self.probability, split_mix(seed, self.layer)))
     }
-}
-
-/// A seed of its own for every layer, so that no two layers drop the same pattern.
-///
-/// The finaliser of splitmix64: seeds that differ in one bit give unrelated results.
-pub(crate) fn layer_seed(seed: u64, layer: u64) -> u64 {
-    let mut z = seed.wrapping_add((layer + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
-    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ (z >> 31)
 }
 
 /// Norm, LeakyReLU, 3×3 convolution, dropout.

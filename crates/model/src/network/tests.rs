@@ -132,7 +132,8 @@ fn what_is_fused_in_use_equals_the_operations_one_by_one() -> Result<()> {
 
 #[test]
 fn no_two_layers_share_a_dropout_pattern() {
-    let seeds = (0..50).flat_map(|seed| (0..50).map(move |layer| blocks_seed(seed, layer)));
+    let seeds =
+        (0..50).flat_map(|seed| (0..50).map(move |layer| duomo_ops::split_mix(seed, layer)));
     let distinct: std::collections::BTreeSet<u64> = seeds.collect();
 
     assert_eq!(distinct.len(), 2500);
@@ -227,8 +228,4 @@ fn wave(shape: (usize, usize, usize, usize), frequency: f32) -> Tensor {
 
 fn values(tensor: &Tensor) -> Result<Vec<f32>> {
     tensor.flatten_all()?.to_vec1()
-}
-
-fn blocks_seed(seed: u64, layer: u64) -> u64 {
-    super::blocks::layer_seed(seed, layer)
 }

@@ -108,9 +108,22 @@ fn threshold(probability: f64) -> u32 {
     (probability * 65536.0).round() as u32
 }
 
-/// Draw number `draw` of `SplitMix64` started at `seed`.
+/// Returns draw number `draw`, counted from 0, of the generator `SplitMix64` started at `seed`.
+///
+/// Draws of one seed are unrelated, so they serve as seeds: `split_mix(split_mix(seed, layer), step)`. Streams of
+/// seeds that differ by a multiple of the generator's increment are shifted copies of each other.
+///
+/// # Source
+///
+/// G. Steele et al., *Fast Splittable Pseudorandom Number Generators*, OOPSLA 2014.
+///
+/// # Examples
+///
+/// ```
+/// assert_eq!(duomo_ops::split_mix(1_234_567, 0), 6_457_827_717_110_365_317);
+/// ```
 #[inline(always)]
-pub(crate) fn split_mix(seed: u64, draw: u64) -> u64 {
+pub fn split_mix(seed: u64, draw: u64) -> u64 {
     let mut z = seed.wrapping_add(draw.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);

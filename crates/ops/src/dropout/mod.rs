@@ -22,8 +22,7 @@ use crate::cuda;
 use crate::storage::unary;
 
 pub(crate) use cpu::Mask;
-#[cfg(test)]
-pub(crate) use cpu::split_mix;
+pub use cpu::split_mix;
 
 /// Returns `input` with each element dropped with the given probability, the rest scaled up so that
 /// the expectation stays.

@@ -76,6 +76,8 @@ impl Units {
             .zip(rows)
             .flat_map_iter(|(slice, &row)| {
                 let groups = self.pixels.chunks(GROUP).zip(slice.chunks(GROUP * pair));
+                // Tiles beside a small image have no pixels, and nothing has no mean.
+                let groups = groups.filter(|(pixels, _)| pixels.iter().any(|&pixels| pixels > 0));
                 groups.map(move |(pixels, sums)| (row, of_group(pixels, sums, self.channels)))
             })
             .collect();
@@ -104,7 +106,6 @@ impl Units {
         let mut group = Self::group_sums(pixels, values, channels);
         group.first.iter_mut().for_each(|sum| *sum /= group.count);
         let units = pixels.iter().zip(values.chunks_exact(2 * channels));
-        // Tiles beside a small image have no pixels.
         for (&pixels, unit) in units.filter(|(pixels, _)| **pixels > 0) {
             let pixels = f64::from(pixels);
             let targets = group.second.iter_mut().zip(&group.first);

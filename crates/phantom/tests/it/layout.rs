@@ -106,3 +106,28 @@ fn refuses_options_that_contradict_themselves() {
     let expected = "matrix_scale must lie in (0, 1], got 1.5; 1 is the official resolution";
     assert_eq!(error.to_string(), expected);
 }
+
+#[test]
+fn a_scale_that_leaves_no_image_is_refused_with_the_smallest_that_does() {
+    for (kind, smallest) in [(Kind::Mscmr, 0.0067), (Kind::Mmwhs, 0.0059)] {
+        let tiny = Options { matrix_scale: 0.0055, ..Options::new(kind, 1) };
+        let out = tempfile::tempdir().unwrap();
+        let folder = out.path().join("never");
+
+        let error = write_dataset(&tiny, &folder).unwrap_err();
+        let expected = format!(
+            "matrix_scale 0.0055 leaves less than 2 voxels along an edge; give {smallest} or more"
+        );
+        assert_eq!(error.to_string(), expected);
+        assert!(!folder.exists());
+
+        for seed in 0..5 {
+            let least = Options { matrix_scale: smallest, seed, ..tiny.clone() };
+            for &modality in kind.modalities() {
+                assert!(
+                    simulate(&least, modality, 1).unwrap().geometry.shape.iter().all(|&n| n >= 2)
+                );
+            }
+        }
+    }
+}

@@ -7,6 +7,7 @@ use anyhow::{Context as _, Result, bail};
 use candle_core::{DType, Device, Tensor};
 use duomo_data::{Batch, Dataset, SliceId};
 use duomo_model::Fcn;
+use duomo_ops::split_mix;
 use duomo_train::{DrawnBatch, Experiment};
 
 /// Slices of all batches look alike but differ: a seed of their own each.
@@ -129,10 +130,7 @@ fn class_of(x: usize, y: usize, side: usize, slice: usize) -> u8 {
     }
 }
 
-/// A number in −1..1, the finaliser of splitmix64.
+/// A number in −1..1.
 fn noise(seed: u64) -> f32 {
-    let mut z = (seed + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    f32::from(u16::try_from(z >> 48).expect("16 bits are left")) / 32768.0 - 1.0
+    f32::from(u16::try_from(split_mix(0, seed) >> 48).expect("16 bits are left")) / 32768.0 - 1.0
 }

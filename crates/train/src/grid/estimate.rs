@@ -53,7 +53,8 @@ pub fn estimate(
     compute: Compute,
     scratch: &Path,
 ) -> Result<Estimate> {
-    let jobs = jobs.clamp(1, cells.len().max(1));
+    let open = statuses.iter().filter(|status| **status != CellStatus::Done).count();
+    let jobs = jobs.clamp(1, open.max(1));
     let mut sources = BTreeMap::new();
     let mut whole = BTreeMap::new();
     let mut parts = Vec::new();

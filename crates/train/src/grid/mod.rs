@@ -8,10 +8,10 @@ mod estimate;
 mod run;
 mod timing_folder;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use duomo_data::{Dataset, discover};
 use serde::{Deserialize, Serialize};
 
@@ -90,12 +90,13 @@ impl Grid {
     ///
     /// # Errors
     ///
-    /// - an empty axis, a method, schedule or key that does not exist, a folder for a data set that
-    ///   the grid lacks, and no folder at all
+    /// - an empty axis, one that names something twice, a method, schedule or key that does not exist, a
+    ///   folder for a data set that the grid lacks, and no folder at all
     /// - data that cannot be read ([`duomo_data::Error`] is in the chain)
     pub fn cells(&self, data: &BTreeMap<String, PathBuf>, runs: &Path) -> Result<Vec<Cell>> {
         self.check(data)?;
         let mut cells = Vec::new();
+        let mut names = BTreeSet::new();
         for name in &self.datasets {
             let Some(folder) = data.get(name) else { continue };
             let dataset = Dataset::load(name)?;
@@ -104,26 +105,49 @@ impl Grid {
                 let dataset = dataset.clone();
                 let mut experiment =
                     Experiment::load(dataset, method, &self.schedule, seed, &variant.set)?;
-                experiment.fold = fold;
+                ensure!(
+                    fold.is_none() || experiment.fold.is_none(),
+                    "grid {} sets folds, and its variant `{}` fold; leave one of them out",
+                    self.label,
+                    variant.label
+                );
+                experiment.fold = fold.or(experiment.fold);
                 if !variant.label.is_empty() {
                     let label = &experiment.method.label;
                     experiment.method.label = format!("{label}, {}", variant.label);
                 }
-                cells.push(Cell::new(
+                let cell = Cell::new(
                     cells.len(),
                     &[stem(method), variant.label.clone()],
                     experiment,
                     (folder.clone(), data_hash.clone()),
                     runs,
-                )?);
+                )?;
+                ensure!(
+                    names.insert(cell.name.clone()),
+                    "grid {} has the run {} twice; every method, data set and variant must differ \
+                     from the others",
+                    self.label,
+                    cell.name
+                );
+                cells.push(cell);
             }
         }
         Ok(cells)
     }
 
     fn check(&self, data: &BTreeMap<String, PathBuf>) -> Result<()> {
-        for (axis, values) in [("methods", self.methods.len()), ("datasets", self.datasets.len())] {
-            ensure!(values > 0, "{axis} of grid {} must name at least one", self.label);
+        for (axis, values) in [("methods", &self.methods), ("datasets", &self.datasets)] {
+            ensure!(!values.is_empty(), "{axis} of grid {} must name at least one", self.label);
+        }
+        let variants: Vec<_> = self.variants.iter().map(|variant| variant.label.clone()).collect();
+        let axes =
+            [("methods", &self.methods), ("datasets", &self.datasets), ("variants", &variants)];
+        for (axis, values) in axes {
+            let mut seen = BTreeSet::new();
+            if let Some(twice) = values.iter().find(|value| !seen.insert(*value)) {
+                bail!("{axis} of grid {} name `{twice}` twice; a run is done once", self.label);
+            }
         }
         ensure!(self.seeds > 0, "seeds of grid {} must be at least 1, got 0", self.label);
         ensure!(self.folds > 0, "folds of grid {} must be at least 1, got 0", self.label);

@@ -34,6 +34,23 @@ fn assert_learns(experiment: &Experiment, batches: &[DrawnBatch], device: &Devic
 }
 
 #[test]
+fn no_seed_network_step_or_layer_has_the_dropout_of_another() {
+    let mut seen = std::collections::HashMap::new();
+    for seed in 0..4 {
+        for network in 0..2 {
+            for step in 1..=50 {
+                for layer in 0..50 {
+                    // As the network draws for its layers.
+                    let drawn = split_mix(dropout_seed(seed, network, step), layer);
+                    let at = (seed, network, step, layer);
+                    assert_eq!(seen.insert(drawn, at), None, "{at:?} has the seed of another");
+                }
+            }
+        }
+    }
+}
+
+#[test]
 fn a_loss_that_is_not_finite_names_step_and_slices_and_leaves_the_weights() {
     let experiment = experiment("csa", &[]);
     let mut batches = batches(&experiment);

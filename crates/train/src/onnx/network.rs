@@ -1,22 +1,15 @@
 //! The layers of a network as nodes of a graph, from its weights by name.
 //!
-//! The table of layers is that of `duomo_model::Architecture`; `scripts/check_onnx.py` holds the graph
-//! against the network itself. Weights are `[K, R, S, C]` there and `[K, C, R, S]` here.
+//! The table of layers is that of `duomo_model::Architecture`; a test holds the graph against the network
+//! itself, and so does `scripts/check_onnx.py` with ONNX Runtime. Weights are `[K, R, S, C]` there and `[K, C, R, S]` here.
 
 use std::collections::BTreeMap;
 
 use anyhow::{Context, Result};
 use candle_core::Tensor;
-use duomo_model::{Architecture, Head, Normalization};
+use duomo_model::{After, Architecture, GROUPS, Head, NORM, Normalization, STRIDE};
 
 use super::graph::{Attribute, Graph, whole};
-
-/// Stride of groups 4 to 9, which group 10 undoes.
-const STRIDE: usize = 8;
-
-/// ε of the norms and slope of the rectifiers after them.
-const EPSILON: f32 = 1e-3;
-const SLOPE: f32 = 0.2;
 
 /// Writes one modality's network into a graph.
 pub(super) struct Writer<'a> {
@@ -51,18 +44,12 @@ impl Writer<'_> {
     pub(super) fn logits(&mut self, z_scores: &str) -> Result<String> {
         let mut x = self.convolution(z_scores, "stem", 1)?;
         let mut channels = self.architecture.width;
-        for (index, blocks) in self.architecture.blocks.into_iter().enumerate() {
-            let group = index + 1;
-            let dilation = if group == 8 { 2 } else { 1 };
+        for (index, (plan, blocks)) in GROUPS.iter().zip(self.architecture.blocks).enumerate() {
             for block in 1..=blocks {
-                x = self.residual(
-                    &x,
-                    &format!("group{group}.block{block}"),
-                    dilation,
-                    &mut channels,
-                )?;
+                let name = format!("group{}.block{block}", index + 1);
+                x = self.residual(&x, &name, whole(plan.dilation), &mut channels)?;
             }
-            if group <= 3 {
+            if plan.after == After::MaxPool {
                 let two = || Attribute::Ints(vec![2, 2]);
                 let attributes = [("kernel_shape", two()), ("strides", two())];
                 x = self.graph.node("MaxPool", &[&x], &attributes);
@@ -140,6 +127,7 @@ impl Writer<'_> {
     }
 
     /// The modality's norm, and the rectifier after it.
+    #[expect(clippy::cast_possible_truncation, reason = "attributes are f32")]
     fn norm(&mut self, x: &str, name: &str) -> Result<String> {
         let row = match self.architecture.normalization {
             Normalization::PerModality => self.modality,
@@ -152,9 +140,9 @@ impl Writer<'_> {
             inputs.push(self.graph.floats(&name, &[values.len()], &values));
         }
         let inputs: Vec<&str> = inputs.iter().map(String::as_str).collect();
-        let epsilon = [("epsilon", Attribute::Float(EPSILON))];
+        let epsilon = [("epsilon", Attribute::Float(NORM.epsilon as f32))];
         let x = self.graph.node("BatchNormalization", &inputs, &epsilon);
-        Ok(self.graph.node("LeakyRelu", &[&x], &[("alpha", Attribute::Float(SLOPE))]))
+        Ok(self.graph.node("LeakyRelu", &[&x], &[("alpha", Attribute::Float(NORM.slope as f32))]))
     }
 
     /// The image with its outermost pixels mirrored outwards, edge pixels repeated.

@@ -13,13 +13,13 @@ use crate::{PAIR, phantom, request};
 const METHODS: [&str; 6] = ["single", "ummkd", "joint", "msbn", "affinity", "csa"];
 
 /// Does something when a step has been logged, and keeps the warnings.
-struct AtStep<F> {
+pub(crate) struct AtStep<F> {
     act: F,
     warnings: Vec<String>,
 }
 
 impl<F: FnMut(u64)> AtStep<F> {
-    fn new(act: F) -> Self {
+    pub(crate) fn new(act: F) -> Self {
         Self { act, warnings: vec![] }
     }
 }
@@ -56,7 +56,7 @@ impl Observer for Impatient {
 }
 
 /// The same run twice: one that nothing happens to, and one to disturb.
-fn twins(method: &str, data: &TempDir, out: &TempDir) -> [TrainRequest; 2] {
+pub(crate) fn twins(method: &str, data: &TempDir, out: &TempDir) -> [TrainRequest; 2] {
     ["whole", "broken"]
         .map(|name| request(method, &PAIR, data.path(), out.path().join(method).join(name)))
 }
@@ -325,25 +325,6 @@ fn a_run_leaves_a_log_with_times_also_of_how_it_ended() {
     ];
     let places = places.map(|words| says(words).unwrap_or_else(|| panic!("{words}: {log}")));
     assert!(places.is_sorted(), "{log}");
-}
-
-#[test]
-fn a_second_process_in_the_folder_is_refused() {
-    let data = phantom(&[Modality::Lge, Modality::Bssfp]);
-    let out = tempfile::tempdir().unwrap();
-    let [run, _] = twins("joint", &data, &out);
-    let mut refusals = vec![];
-    let mut observer = AtStep::new(|step| {
-        if step == 2 {
-            refusals.push(train(&run, &mut Silent).unwrap_err().to_string());
-        }
-    });
-
-    train(&run, &mut observer).unwrap();
-
-    let [refusal] = &refusals[..] else { panic!("{refusals:?}") };
-    assert!(refusal.contains("another process is at work in"), "{refusal}");
-    assert!(refusal.contains(&format!("process {} on ", std::process::id())), "{refusal}");
 }
 
 #[test]

@@ -2,9 +2,11 @@
 
 mod features;
 mod grid;
+mod grid_axes;
 mod interruptions;
 mod odd_data;
 mod runs;
+mod two_processes;
 
 use std::path::{Path, PathBuf};
 

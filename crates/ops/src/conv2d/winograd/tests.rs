@@ -1,6 +1,7 @@
 use super::super::finish::Around;
 use super::super::{Conv2d, Dims, Padding, reference};
-use super::{backward_input, backward_kernel, forward};
+use super::{backward_input, backward_kernel, forward, tile_pixels};
+use crate::norm::Units;
 use crate::testing::{random, values};
 
 /// Of the largest value; direct convolution is held to the same.
@@ -38,6 +39,28 @@ fn assert_equals_reference([b, h, w, c]: [usize; 4], k: usize, options: Conv2d) 
     ] {
         let error = relative_error(&actual, &expected);
         assert!(error < TOLERANCE, "{pass} {:?} {k} {options:?}: {error:e}", shapes[0]);
+    }
+}
+
+#[test]
+fn statistics_are_finite_where_whole_groups_of_tiles_lie_beside_the_image() {
+    for (h, w) in [(1, 512), (512, 1)] {
+        let options = Conv2d { dilation: 2, ..ZERO };
+        let dims = Dims::new((1, h, w), &[1, 3, 3, 1], options).unwrap();
+        let pixels = tile_pixels(&dims);
+        assert!(
+            pixels.chunks(64).any(|group| group.iter().all(|&pixels| pixels == 0)),
+            "{pixels:?}"
+        );
+
+        // Pixels of 3, whose squared deviations are 0.
+        let mut units = Units::of_pixels(1, pixels, 1);
+        for (sums, &pixels) in units.values.chunks_exact_mut(2).zip(&units.pixels) {
+            sums[0] = 3.0 * pixels as f32;
+        }
+        let moments = units.moments(&[0], 1);
+
+        assert_eq!((moments.mean, moments.variance), (vec![3.0], vec![0.0]), "{h} × {w}");
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
-use duomo_train::{Cell, Grid, Paper};
+use duomo_train::{Cell, Grid, Paper, Provenance};
 
 use super::Finished;
 
@@ -46,8 +46,9 @@ pub(super) fn provenance(report: &mut String, finished: &[Finished<'_>], missing
         }),
         list(|run| run.cell.experiment.seed.to_string()),
         list(|run| {
-            let provenance = &run.summary.provenance;
-            format!("{} at commit {:.7}", provenance.version, provenance.commit)
+            let Provenance { version, commit, .. } = &run.summary.provenance;
+            let mark = if commit.ends_with("-dirty") { "-dirty" } else { "" };
+            format!("{version} at commit {commit:.7}{mark}")
         }),
         list(|run| {
             let Cell { experiment, data, data_hash, .. } = run.cell;
