@@ -215,8 +215,8 @@ pub enum Error {
     },
     /// A modality without a patient to train on.
     #[error(
-        "the split leaves no patient of modality {modality} to train on, which has {patients}; add \
-         patients or lower test_fraction, validation_fraction or the number of test_patients"
+        "all patients of modality {modality} ({patients}) are in test_patients, which leaves none to \
+         train on; name fewer of them, or add patients"
     )]
     TooFewPatients {
         /// Index of the modality.

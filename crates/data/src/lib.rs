@@ -19,8 +19,8 @@ mod sampler;
 mod split;
 
 pub use self::nifti::{
-    Geometry, Image, LabelValues, Labels, NiftiFault, read_image, read_labels, write_image,
-    write_image_i16, write_labels, write_unit_interval,
+    Geometry, Image, LabelValues, Labels, NiftiFault, files_of_volume, read_image, read_labels,
+    write_image, write_image_i16, write_labels, write_unit_interval,
 };
 pub use atomic::{atomic_write, make_folder, remove_leftovers};
 pub use augment::{Augmentation, AugmentationKey};

@@ -1,9 +1,9 @@
 //! Where a run comes from: program, machine and the bytes of its data.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-use duomo_data::Case;
+use duomo_data::{Case, files_of_volume};
 use rayon::prelude::*;
 use serde::Serialize;
 
@@ -32,7 +32,8 @@ impl Program {
     }
 }
 
-/// BLAKE3 digest of every image and label file, in the order of the cases, with the path below `root`.
+/// BLAKE3 digest of every image and label file, both halves of pairs, in the order of the cases, with the path below
+/// `root`.
 ///
 /// Moving the folder does not change it; renaming, editing or adding a file does.
 ///
@@ -40,10 +41,10 @@ impl Program {
 ///
 /// A file that cannot be read.
 pub fn data_hash(root: &Path, cases: &[Case]) -> Result<String> {
-    let files: Vec<&Path> = cases
+    let volumes = cases
         .iter()
-        .flat_map(|case| std::iter::once(case.image.as_path()).chain(case.labels.as_deref()))
-        .collect();
+        .flat_map(|case| std::iter::once(case.image.as_path()).chain(case.labels.as_deref()));
+    let files: Vec<PathBuf> = volumes.flat_map(files_of_volume).collect();
     let digests = files.par_iter().map(|path| {
         let bytes =
             std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
@@ -65,4 +66,40 @@ pub(crate) fn host() -> String {
     let name = name.or_else(|| std::env::var("HOSTNAME").ok());
     let name = name.or_else(|| std::env::var("COMPUTERNAME").ok());
     name.map_or_else(|| "an unknown host".to_owned(), |name| name.trim().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_halves_of_a_pair_are_data_and_single_files_have_the_digest_they_always_had() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        let hash = |image: &str| {
+            let case = Case {
+                patient: "1".to_owned(),
+                modality: 0,
+                image: at(image),
+                labels: Some(at("labels.nii")),
+            };
+            data_hash(folder.path(), &[case]).unwrap()
+        };
+        for (name, bytes) in
+            [("a.hdr", "head"), ("a.img", "voxels"), ("b.nii", "one"), ("labels.nii", "two")]
+        {
+            std::fs::write(at(name), bytes).unwrap();
+        }
+
+        let before = hash("a.hdr");
+        std::fs::write(at("a.img"), "other voxels").unwrap();
+        assert_ne!(hash("a.hdr"), before);
+
+        let mut whole = blake3::Hasher::new();
+        for (name, bytes) in [("b.nii", "one"), ("labels.nii", "two")] {
+            whole.update(name.as_bytes());
+            whole.update(blake3::hash(bytes.as_bytes()).as_bytes());
+        }
+        assert_eq!(hash("b.nii"), whole.finalize().to_hex().to_string());
+    }
 }

@@ -62,6 +62,15 @@ impl Dataset {
         }
     }
 
+    /// Returns whether every value can be, as [`Dataset::load`] has found for what it returns.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidDataset`] naming data set and key.
+    pub fn validate(&self) -> Result<(), Error> {
+        self.check().map_err(|(key, problem)| self.invalid(key, problem))
+    }
+
     /// Returns the first key whose value cannot be, and why.
     pub(super) fn check(&self) -> Result<(), (&'static str, String)> {
         if self.name.is_empty() || self.name.contains(['/', '\\']) {
@@ -80,6 +89,10 @@ impl Dataset {
         for class in &self.labels {
             if !names.insert(&class.name) {
                 return Err(format!("class `{}` is listed twice", class.name));
+            }
+            if class.name.eq_ignore_ascii_case("mean") {
+                let problem = "stands for the mean over classes in tables; name it otherwise";
+                return Err(format!("class `{}` {problem}", class.name));
             }
             if class.values.is_empty() {
                 return Err(format!("class `{}` has no values", class.name));

@@ -184,6 +184,13 @@ fn values_that_contradict_each_other_are_refused() {
         "[0, 7]",
         &expect!["small.toml, key `labels`: class `tumour` claims value 0, the background's"],
     );
+    refuses(
+        "tumour",
+        "Mean",
+        &expect![
+            "small.toml, key `labels`: class `Mean` stands for the mean over classes in tables; name it otherwise"
+        ],
+    );
     refuses("[7, 9]", "[]", &expect!["small.toml, key `labels`: class `tumour` has no values"]);
     refuses(
         "\"AC\"",

@@ -63,11 +63,17 @@ impl<'a> Matchers<'a> {
                 (None, _) => {}
             }
         }
-        let claims = |other: &&Matcher<'_>| {
-            [Role::Labels, Role::Image].iter().any(|&role| other.patient(found, role).is_some())
-        };
-        Err(match self.unselected.iter().find(claims) {
-            Some(other) => Reason::ModalityNotSelected(other.files.name.clone()),
+        let roles = [Role::Labels, Role::Image];
+        let claims =
+            |other: &&Matcher<'_>| roles.iter().any(|&role| other.patient(found, role).is_some());
+        if let Some(other) = self.unselected.iter().find(claims) {
+            return Err(Reason::ModalityNotSelected(other.files.name.clone()));
+        }
+        let mut unlisted = roles.iter().flat_map(|&role| {
+            self.selected.iter().filter_map(move |matcher| matcher.patients(found, role).next())
+        });
+        Err(match unlisted.next() {
+            Some(patient) => Reason::PatientNotListed { patient },
             None => Reason::NoPattern,
         })
     }
@@ -97,12 +103,16 @@ impl<'a> Matcher<'a> {
     }
 
     fn patient(&self, found: &Found, role: Role) -> Option<String> {
-        let path: Vec<&str> = found.components.iter().map(String::as_str).collect();
         let listed = |patient: &String| {
             self.files.patients.is_empty() || self.files.patients.contains(patient)
         };
-        let patterns = &self.patterns[role as usize];
-        let patient = patterns.iter().filter_map(|pattern| pattern.patient(&path)).find(listed)?;
+        let patient = self.patients(found, role).find(listed)?;
         Some(format!("{}{patient}", self.files.patient_prefix))
+    }
+
+    /// What each pattern takes for the patient, whoever is listed.
+    fn patients(&self, found: &Found, role: Role) -> impl Iterator<Item = String> {
+        let path: Vec<&str> = found.components.iter().map(String::as_str).collect();
+        self.patterns[role as usize].iter().filter_map(move |pattern| pattern.patient(&path))
     }
 }

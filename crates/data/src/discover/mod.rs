@@ -84,7 +84,12 @@ pub enum Reason {
         /// Their names.
         [String; 2],
     ),
-    /// No pattern of the data set matches the file's name, or its list of patients lacks it.
+    /// A pattern matches, and no modality lists the patient.
+    PatientNotListed {
+        /// The patient, without prefix.
+        patient: String,
+    },
+    /// No pattern of the data set matches the file's name.
     NoPattern,
 }
 
@@ -104,6 +109,11 @@ impl fmt::Display for Reason {
             Self::TwoModalities([one, other]) => {
                 write!(f, "patterns of both {one} and {other} match it")
             }
+            Self::PatientNotListed { patient } => write!(
+                f,
+                "no modality lists case {patient}; add it to `modality` in dataset.json, or to \
+                 `patients` in a data set file of your own"
+            ),
             Self::NoPattern => write!(f, "no pattern of the data set matches it"),
         }
     }

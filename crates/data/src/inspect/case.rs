@@ -6,7 +6,7 @@ use std::path::Path;
 use super::finding::{Finding, FindingKind};
 use super::statistics::Intensities;
 use crate::nifti::{FORMS_DISAGREE, NOT_FINITE};
-use crate::prepare::square_spacing;
+use crate::prepare::{BLANK, only_value, square_spacing};
 use crate::{
     Case, CropCentre, Dataset, Error, GeometryCheck, Image, LabelMap, Labels, Preparation,
     PreparedCase, UnknownLabels, prepare_volume, read_image, read_labels,
@@ -124,10 +124,8 @@ impl Findings<'_> {
     fn of_image(&mut self, image: &Image) {
         let path = &self.case.image;
         self.oddities(path, &image.warnings);
-        if let [first, rest @ ..] = &image.voxels[..]
-            && rest.iter().all(|voxel| voxel.total_cmp(first).is_eq())
-        {
-            let found = format!("every voxel is {first}");
+        if let Some(value) = only_value(&image.voxels) {
+            let found = format!("{BLANK} {value}");
             let remedy = "export the image again, or remove the case";
             self.push((FindingKind::EmptyImage, path), found, "grey values that differ", remedy);
         }
@@ -252,10 +250,12 @@ impl Findings<'_> {
                     labels => labels[slice * pixels..][..pixels].to_vec(),
                 },
             },
-            // The reader's come first and are findings of their own.
+            // The reader's come first; they and these are findings of their own.
             warnings: prepared.warnings[own..]
                 .iter()
-                .filter(|warning| !warning.starts_with("label map: "))
+                .filter(|warning| {
+                    !["label map: ", BLANK].iter().any(|own| warning.starts_with(own))
+                })
                 .cloned()
                 .collect(),
         }

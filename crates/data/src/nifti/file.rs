@@ -30,6 +30,17 @@ pub(super) fn load(path: &Path) -> Result<(Header, Vec<u8>), Error> {
     Ok((header, voxels))
 }
 
+/// Returns the files that a volume is read from: the one named, and if it is half of a `.hdr`/`.img` pair the other half,
+/// should it be there.
+pub fn files_of_volume(path: &Path) -> Vec<PathBuf> {
+    let other = match half(path) {
+        Some("img") => other_half(path, "hdr").ok(),
+        Some(_) => other_half(path, "img").ok(),
+        None => None,
+    };
+    std::iter::once(path.to_owned()).chain(other).collect()
+}
+
 /// Adds the file's name to a fault.
 pub(super) fn fault_in(path: &Path) -> impl Fn(NiftiFault) -> Error {
     |fault| Error::Nifti { path: path.to_owned(), fault }

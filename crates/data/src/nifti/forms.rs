@@ -21,16 +21,17 @@ pub(crate) const FORMS_DISAGREE: &str = "place a corner of the volume";
 /// Cosine from which on two axes are not at right angles; headers hold 32-bit reals, and 1e-4 moves a corner 300 mm away by 0.03 mm.
 const SHEAR_MAX: f64 = 1e-4;
 
-/// The affine that a header means: sform, else qform, else `pixdim`.
+/// The affine that a header means, in its own unit of so many millimetres: sform, else qform, else `pixdim`.
 pub(super) fn affine(
     header: &NiftiHeader,
     shape: [usize; 3],
+    millimetres_per_unit: f64,
     warnings: &mut Vec<String>,
 ) -> Result<Affine, NiftiFault> {
     if header.sform_code > 0 {
         let sform = sform(header);
         if spans_space(&sform) {
-            warn_if_forms_disagree(header, (&sform, shape), warnings);
+            warn_if_forms_disagree(header, (&sform, shape), millimetres_per_unit, warnings);
             return Ok(sform);
         }
         if header.qform_code <= 0 {
@@ -144,13 +145,15 @@ fn pixdim(
 fn warn_if_forms_disagree(
     header: &NiftiHeader,
     (sform, shape): (&Affine, [usize; 3]),
+    millimetres_per_unit: f64,
     warnings: &mut Vec<String>,
 ) {
     // Whatever is wrong with pixdim is no fault as long as the sform is sound.
     let Ok(pixdim) = pixdim(header, shape, &mut Vec::new()) else { return };
     if header.qform_code > 0 {
         let qform = qform(header, pixdim);
-        let distance_mm = max_corner_distance((sform, shape), (&qform, shape));
+        let distance = max_corner_distance((sform, shape), (&qform, shape));
+        let distance_mm = distance * millimetres_per_unit;
         if !spans_space(&qform) {
             warnings.push(format!("the qform {qform:?} does not span space; the sform is used"));
         } else if distance_mm > DISAGREEMENT_MM {

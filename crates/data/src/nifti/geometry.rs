@@ -94,8 +94,8 @@ impl Geometry {
         header: NiftiHeader,
         warnings: &mut Vec<String>,
     ) -> Result<Self, NiftiFault> {
-        let mut affine = forms::affine(&header, shape, warnings)?;
         let scale = millimetres_per_unit(header.xyzt_units, warnings);
+        let mut affine = forms::affine(&header, shape, scale, warnings)?;
         affine.iter_mut().flatten().for_each(|value| *value *= scale);
         Ok(Self { shape, spacing_mm: forms::spacing(&affine), affine, header })
     }

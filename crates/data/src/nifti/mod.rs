@@ -28,6 +28,7 @@ mod write;
 mod tests;
 
 pub use self::fault::NiftiFault;
+pub use self::file::files_of_volume;
 pub(crate) use self::forms::FORMS_DISAGREE;
 pub use self::geometry::Geometry;
 pub use self::label_values::LabelValues;

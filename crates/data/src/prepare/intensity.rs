@@ -13,6 +13,12 @@ pub(super) fn ceiling(voxels: &[f32], top_percent: f64) -> f32 {
     *sorted.select_nth_unstable_by(rank.min(last), f32::total_cmp).1
 }
 
+/// The value that every voxel has, if they are alike.
+pub(crate) fn only_value(voxels: &[f32]) -> Option<f32> {
+    let (&first, rest) = voxels.split_first()?;
+    rest.iter().all(|&voxel| voxel.total_cmp(&first).is_eq()).then_some(first)
+}
+
 /// Brings a slice to mean 0 and standard deviation 1 (population); a constant slice becomes 0.
 pub(super) fn z_score(slice: &mut [f32]) {
     let count = slice.len() as f64;

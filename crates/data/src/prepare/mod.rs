@@ -27,9 +27,13 @@ pub use placement::Placement;
 pub use window::{CropCentre, PlaneBox};
 
 use crate::{Case, Error, Geometry, Image, LabelMap, Labels, read_image, read_labels};
-use orientation::Orientation;
+pub(crate) use intensity::only_value;
+use orientation::{Orientation, turned_as_stored};
 use resample::Axis;
 pub(crate) use resample::whole;
+
+/// How the warning about an image without contrast begins.
+pub(crate) const BLANK: &str = "every voxel is";
 
 /// A case as the network sees it.
 #[derive(Clone, Debug)]
@@ -107,6 +111,12 @@ pub fn prepare_volume(
 ) -> Result<PreparedCase, Error> {
     preparation.validate()?;
     let mut warnings = image.warnings.clone();
+    if let Some(value) = only_value(&image.voxels) {
+        warnings.push(format!("{BLANK} {value}: nothing is to be seen; export the image again"));
+    }
+    if preparation.plane == Plane::Stored {
+        warnings.extend(turned_as_stored(&image.geometry));
+    }
     let orientation = Orientation::new(&image.geometry.affine, preparation.plane);
     let axes = in_plane_axes(&image.geometry, &orientation, preparation.spacing_mm);
     check_size((image, &case.image), &orientation, axes, preparation.crop)?;

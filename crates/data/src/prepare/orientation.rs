@@ -3,6 +3,7 @@
 use rayon::prelude::*;
 
 use super::Plane;
+use crate::Geometry;
 
 /// Which input axis, in which direction, slices, rows and columns run along.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -106,6 +107,22 @@ impl Orientation {
         }
         walk
     }
+}
+
+/// A sentence if slices along the last axis of the file can hardly be those of the scanner: edges of their pixels differ
+/// by more than a factor of two, while across the longer edge they would be alike.
+pub(super) fn turned_as_stored(geometry: &Geometry) -> Option<String> {
+    let [depth, height, width] = geometry.spacing_mm;
+    let (axis, thick, thin) = if height > width { (2, height, width) } else { (1, width, height) };
+    let alike = depth.max(thin) <= 2.0 * depth.min(thin);
+    if geometry.shape[0] == 1 || thick <= 2.0 * thin || !alike {
+        return None;
+    }
+    let [depth, thick, thin] = [depth, thick, thin].map(|edge| (edge * 1000.0).round() / 1000.0);
+    Some(format!(
+        "a pixel of the slices as stored is {thick} × {thin} mm, across axis {axis} of the file it would be {depth} × \
+         {thin} mm: something seems to have turned the volume; store it like the images that are trained on"
+    ))
 }
 
 /// Where voxels of the turned volume lie in the input's memory; strides against an axis wrap.

@@ -47,19 +47,30 @@ pub(super) fn starts(
             image
         }),
     };
-    if centre != CropCentre::Image && spans != image {
-        warn_if_cut(spans, crop, warnings);
+    match centre {
+        CropCentre::Annotation if spans != image => {
+            warn_if_cut(spans, crop, ("the annotation spans", "lost"), warnings);
+        }
+        CropCentre::Box(_) if spans != image => {
+            let words = ("what the network found spans", "left unsegmented");
+            warn_if_cut(spans, crop, words, warnings);
+        }
+        _ => {}
     }
     spans.map(|[first, last]| (signed(first) + signed(last) + 1 - signed(crop)).div_euclid(2))
 }
 
-fn warn_if_cut(spans: [[usize; 2]; 2], crop: usize, warnings: &mut Vec<String>) {
+fn warn_if_cut(
+    spans: [[usize; 2]; 2],
+    crop: usize,
+    (what, fate): (&str, &str),
+    warnings: &mut Vec<String>,
+) {
     for ([first, last], name) in spans.into_iter().zip(["rows", "columns"]) {
         let span = last + 1 - first;
         if span > crop {
             let cut = span - crop;
-            warnings
-                .push(format!("the annotation spans {span} {name}, the crop {crop}: {cut} lost"));
+            warnings.push(format!("{what} {span} {name}, the crop {crop}: {cut} {fate}"));
         }
     }
 }

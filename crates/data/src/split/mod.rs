@@ -23,7 +23,8 @@ pub struct SplitOptions {
     pub test_patients: Vec<String>,
     /// Share of the other patients that validates, in `0..1`, if there is one fold.
     pub validation_fraction: f64,
-    /// Number of folds; with two or more, each patient that does not test validates in one of them.
+    /// Number of folds; with two or more, each patient that does not test validates in one of them,
+    /// but for the only one left of a modality, who trains in all.
     pub folds: usize,
     /// Which fold validates, counted from 0.
     pub fold: usize,
@@ -67,13 +68,14 @@ pub struct Split {
 ///
 /// Patients are drawn, not slices, once over all modalities, from each group of patients who have
 /// the same modalities in proportion to its size. So every modality is split by the same fraction,
-/// and every modality with two patients or more gets one of them on each drawn side. The test
-/// patients depend on the seed and the cases alone, not on the folds.
+/// and every modality with two patients or more gets one of them on each drawn side, as long as one
+/// is left to train on: nobody is drawn who is the only one left of a modality. The test patients
+/// depend on the seed and the cases alone, not on the folds.
 ///
 /// # Errors
 ///
 /// - [`Error::InvalidOption`] if a fraction, a fold or a named patient cannot be
-/// - [`Error::TooFewPatients`] if a modality is left without a patient to train on
+/// - [`Error::TooFewPatients`] if all patients of a modality are named to test
 ///
 /// # Examples
 ///
@@ -103,7 +105,10 @@ pub fn split(cases: &[Case], options: &SplitOptions) -> Result<Split, Error> {
     let rest: Vec<Patient<'_>> =
         shuffled.iter().filter(|patient| !test.contains(patient.name)).copied().collect();
     let validation = if options.folds > 1 {
-        rest.iter().skip(options.fold).step_by(options.folds).map(|patient| patient.name).collect()
+        let fold = rest.iter().skip(options.fold).step_by(options.folds);
+        let mut fold = fold.map(|patient| patient.name).collect();
+        give_back_the_only_ones(&rest, &mut fold);
+        fold
     } else {
         draw(&rest, options.validation_fraction)
     };
@@ -180,7 +185,7 @@ fn shuffled_groups<'a>(
 }
 
 /// Takes a fraction from the front of every group, rounding sums over groups, not each group; then
-/// one patient more for every modality that got none and can spare one.
+/// one patient more for every modality that got none and can spare one. Of no modality are all taken.
 fn draw<'a>(shuffled: &[Patient<'a>], fraction: f64) -> BTreeSet<&'a str> {
     let mut drawn = BTreeSet::new();
     if fraction == 0.0 {
@@ -193,15 +198,37 @@ fn draw<'a>(shuffled: &[Patient<'a>], fraction: f64) -> BTreeSet<&'a str> {
         let wanted = crate::prepare::whole((fraction * seen as f64).round()).saturating_sub(before);
         drawn.extend(group.iter().take(wanted).map(|patient| patient.name));
     }
-    let modalities: BTreeSet<usize> = shuffled.iter().flat_map(|p| p.modalities).copied().collect();
-    for modality in modalities {
+    give_back_the_only_ones(shuffled, &mut drawn);
+    for modality in modalities_of(shuffled) {
         let mut having = shuffled.iter().filter(|patient| patient.modalities.contains(&modality));
-        let none = !having.clone().any(|patient| drawn.contains(patient.name));
-        if none && having.clone().count() >= 2 {
-            drawn.extend(having.next().map(|patient| patient.name));
+        if !having.clone().any(|patient| drawn.contains(patient.name)) {
+            let spare = having.find(|patient| !is_only_one(patient, shuffled, &drawn));
+            drawn.extend(spare.map(|patient| patient.name));
         }
     }
     drawn
+}
+
+/// Takes one patient out of `drawn` for every modality whose patients are all in it, the last.
+fn give_back_the_only_ones(patients: &[Patient<'_>], drawn: &mut BTreeSet<&str>) {
+    for modality in modalities_of(patients) {
+        let mut having = patients.iter().filter(|patient| patient.modalities.contains(&modality));
+        if having.clone().all(|patient| drawn.contains(patient.name)) {
+            having.next_back().map(|patient| drawn.remove(patient.name));
+        }
+    }
+}
+
+/// Whether nobody else is left of one of the patient's modalities.
+fn is_only_one(patient: &Patient<'_>, patients: &[Patient<'_>], drawn: &BTreeSet<&str>) -> bool {
+    patient.modalities.iter().any(|modality| {
+        let left = patients.iter().filter(|other| !drawn.contains(other.name));
+        left.filter(|other| other.modalities.contains(modality)).count() < 2
+    })
+}
+
+fn modalities_of(patients: &[Patient<'_>]) -> BTreeSet<usize> {
+    patients.iter().flat_map(|patient| patient.modalities).copied().collect()
 }
 
 fn check_training(cases: &[Case], train: &BTreeSet<&str>) -> Result<(), Error> {

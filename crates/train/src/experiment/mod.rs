@@ -121,9 +121,15 @@ impl Experiment {
     fn check(&self) -> Result<()> {
         let schedule = &self.schedule;
         let crop = self.preparation().crop;
+        self.dataset.validate()?;
         ensure!(schedule.steps > 0, "schedule.steps must be at least 1, got 0");
         ensure!(schedule.batch > 0, "schedule.batch must be at least 1, got 0");
         ensure!(schedule.validate_every > 0, "schedule.validate_every must be at least 1, got 0");
+        let rate = schedule.optimizer.rate;
+        ensure!(
+            rate > 0.0 && rate.is_finite(),
+            "schedule.optimizer.rate must be positive and finite, got {rate}"
+        );
         ensure!(
             schedule.optimizer.decay_every > 0,
             "schedule.optimizer.decay_every must be at least 1, got 0"

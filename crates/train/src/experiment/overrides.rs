@@ -36,22 +36,36 @@ fn parse(value: &str) -> Value {
 fn set(tree: &mut Value, key: &str, value: Value) -> Result<()> {
     let (parents, last) = key.rsplit_once('.').unwrap_or(("", key));
     let mut node = tree;
+    let mut above = String::new();
     for part in parents.split('.').filter(|part| !part.is_empty()) {
-        node = child(node, part)
-            .ok_or_else(|| anyhow!("--set {key}: there is no `{part}` in the experiment"))?;
+        node = child(node, &above, part).map_err(|problem| anyhow!("--set {key}: {problem}"))?;
+        above = if above.is_empty() { part.to_owned() } else { format!("{above}.{part}") };
     }
-    let table = node
-        .as_table_mut()
-        .ok_or_else(|| anyhow!("--set {key}: `{parents}` is a value, not a section"))?;
-    table.insert(last.to_owned(), value);
+    if let Value::Table(table) = node {
+        table.insert(last.to_owned(), value);
+        return Ok(());
+    }
+    *child(node, &above, last).map_err(|problem| anyhow!("--set {key}: {problem}"))? = value;
     Ok(())
 }
 
-/// A table's entry, or an array's element by its number.
-fn child<'a>(node: &'a mut Value, part: &str) -> Option<&'a mut Value> {
+/// A table's entry, or an array's element by its number; `above` is what the node is called.
+fn child<'a>(node: &'a mut Value, above: &str, part: &str) -> Result<&'a mut Value, String> {
     match node {
-        Value::Table(table) => table.get_mut(part),
-        Value::Array(array) => array.get_mut(part.parse::<usize>().ok()?),
-        _ => None,
+        Value::Table(table) => {
+            table.get_mut(part).ok_or_else(|| format!("there is no `{part}` in the experiment"))
+        }
+        Value::Array(array) => {
+            let length = array.len();
+            let place = part.parse::<usize>().ok();
+            place.and_then(|place| array.get_mut(place)).ok_or_else(|| match (length, place) {
+                (0, _) => format!("`{above}` is an empty list; set it as a whole"),
+                (_, None) => format!(
+                    "`{above}` is a list; name an element by its number, as in `{above}.0.{part}`"
+                ),
+                _ => format!("`{above}` has {length} elements, counted from 0; got `{part}`"),
+            })
+        }
+        _ => Err(format!("`{above}` is a value, not a section")),
     }
 }

@@ -50,6 +50,45 @@ fn a_transfer_weight_is_reached_by_its_number() {
 }
 
 #[test]
+fn an_element_of_a_list_is_set_by_its_number_or_the_numbers_are_said() {
+    let blocks = csa(&["schedule.network.blocks.7=3"]).unwrap().schedule.network.blocks;
+    assert_eq!(blocks, [1, 1, 1, 1, 1, 1, 1, 3]);
+
+    let message = |text| csa(&[text]).unwrap_err().to_string();
+    expect!["--set method.transfer.weight: `method.transfer` is a list; name an element by its number, as in `method.transfer.0.weight`"]
+        .assert_eq(&message("method.transfer.weight=1"));
+    expect![
+        "--set dataset.labels.3.name: `dataset.labels` has 3 elements, counted from 0; got `3`"
+    ]
+    .assert_eq(&message("dataset.labels.3.name=x"));
+    expect!["--set schedule.steps.x: `schedule.steps` is a value, not a section"]
+        .assert_eq(&message("schedule.steps.x=1"));
+    expect!["--set schedul.steps: there is no `schedul` in the experiment"]
+        .assert_eq(&message("schedul.steps=1"));
+}
+
+#[test]
+fn what_an_override_makes_of_a_data_set_is_checked_like_a_file() {
+    let message = |text| csa(&[text]).unwrap_err().to_string();
+    expect!["mscmr, key `labels`: class `LV` has no values"]
+        .assert_eq(&message("dataset.labels.0.values=[]"));
+    expect!["mscmr, key `labels`: value 200 of class `myo` is listed twice"]
+        .assert_eq(&message("dataset.labels.0.values=[200]"));
+    expect!["mscmr, key `labels`: class `LV` is listed twice"]
+        .assert_eq(&message("dataset.labels.1.name=LV"));
+    expect!["mscmr, key `modalities`: `LGE` has no patterns under `images`"]
+        .assert_eq(&message("dataset.modalities.0.images=[]"));
+}
+
+#[test]
+fn a_rate_that_does_not_go_downhill_is_refused() {
+    for rate in ["-1.0", "0.0", "inf", "nan"] {
+        let error = csa(&[&format!("schedule.optimizer.rate={rate}")]).unwrap_err().to_string();
+        assert!(error.starts_with("schedule.optimizer.rate must be positive"), "{error}");
+    }
+}
+
+#[test]
 fn an_unknown_key_is_named() {
     let error = csa(&["schedule.stepz=12"]).unwrap_err();
 

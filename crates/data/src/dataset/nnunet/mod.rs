@@ -33,7 +33,7 @@ impl Dataset {
     /// nnU-Net knows channels of one patient, not unpaired modalities, so `dataset.json` needs one
     /// more key, which nnU-Net ignores: `"modality": {"case_001": "CT", "case_002": "MR", …}`.
     /// Files may end in `_0000` or not. Modalities are numbered as they first appear in the map;
-    /// every case counts as a patient of its own. Slices are taken as stored and cropped to 256
+    /// every case counts as a patient of its own, so that two scans of one person can fall on both sides of the split. Slices are taken as stored and cropped to 256
     /// pixels; change [`Dataset::plane`] and [`Dataset::crop`] as needed.
     ///
     /// # Errors
@@ -47,8 +47,10 @@ impl Dataset {
         let file = path.display().to_string();
         let text = std::fs::read_to_string(&path)
             .map_err(|reason| Error::Read { path: path.clone(), reason })?;
+        // Some editors put a byte order mark first.
+        let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
         let json: DatasetJson =
-            serde_json::from_str(&text).map_err(|error| parse_error(&text, &file, &error))?;
+            serde_json::from_str(text).map_err(|error| parse_error(text, &file, &error))?;
         let invalid = |(key, problem): (&'static str, String)| Error::InvalidDataset {
             file: file.clone(),
             key: key.to_owned(),

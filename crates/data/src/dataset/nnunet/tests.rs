@@ -49,6 +49,9 @@ fn the_modality_map_makes_an_unpaired_data_set() {
 
     let dataset = Dataset::load(folder.path().to_str().unwrap()).unwrap();
 
+    let marked = format!("\u{feff}{VERSION_2}");
+    std::fs::write(folder.path().join("dataset.json"), marked).unwrap();
+    assert_eq!(Dataset::from_nnunet(folder.path()).unwrap(), dataset);
     assert_eq!(dataset.modality_names(), ["MR", "CT"]);
     assert_eq!(dataset.class_names(), ["LV", "RV"]);
     assert_eq!(dataset.label_map().values(&[1, 2]), [1, 2]);
@@ -68,7 +71,10 @@ fn an_image_that_the_map_does_not_list_is_left_out() {
     let found = discover(&Dataset::from_nnunet(folder.path()).unwrap(), folder.path()).unwrap();
 
     assert_eq!(found.cases.len(), 3);
-    assert_eq!(found.left_out[0].reason, Reason::NoPattern);
+    let patient = "heart_011".to_owned();
+    assert_eq!(found.left_out[0].reason, Reason::PatientNotListed { patient });
+    expect!["no modality lists case heart_011; add it to `modality` in dataset.json, or to `patients` in a data set file of your own"]
+        .assert_eq(&found.left_out[0].reason.to_string());
 }
 
 #[test]

@@ -134,6 +134,17 @@ fn converts_other_units_to_millimetres() {
 }
 
 #[test]
+fn the_distance_of_sform_and_qform_is_in_millimetres_whatever_the_unit() {
+    let file = sample().short(QFORM_CODE, 2).reals(QOFFSET, &[-10.0, -17.0, -26.0]);
+
+    let metres = image(&file.clone().byte(XYZT_UNITS, 1).build()).warnings;
+    assert!(metres[1].contains("a corner of the volume 5000.000 mm apart"), "{metres:?}");
+    // 5 µm are no disagreement.
+    let micrometres = image(&file.byte(XYZT_UNITS, 3).build()).warnings;
+    assert_eq!(micrometres, ["field xyzt_units says micrometres; converted to millimetres"]);
+}
+
+#[test]
 fn measures_how_far_apart_two_grids_are() {
     // Identity-like RAS labels on a PSR image of the same shape.
     let image = Geometry::from_affine(

@@ -97,3 +97,16 @@ fn an_even_number_of_input_slices_has_no_middle() {
     let options = preparation(Plane::Stored, 2);
     prepare_volume(&case(), &image, None, &options, CropCentre::Image).unwrap().neighbours(0, 2);
 }
+
+#[test]
+fn an_image_without_contrast_is_prepared_with_a_warning() {
+    let options = preparation(Plane::Stored, 4);
+    let warnings = |value: &dyn Fn(usize) -> f32| {
+        let image = slice([4, 4], 1.0, |row, _| value(row));
+        prepare_volume(&case(), &image, None, &options, CropCentre::Image).unwrap().warnings
+    };
+
+    let expected = "every voxel is 7: nothing is to be seen; export the image again";
+    assert_eq!(warnings(&|_| 7.0), [expected]);
+    assert_eq!(warnings(&|row| row as f32), [""; 0]);
+}

@@ -171,3 +171,30 @@ fn a_prediction_of_the_wrong_size_is_not_pasted() {
         prepare_volume(&case(), &image, None, &preparation(Plane::Stored, 4), CropCentre::Image);
     prepared.unwrap().placement.paste_labels(&[0; 15]);
 }
+
+#[test]
+fn slices_that_run_along_another_axis_than_the_scanners_are_reported_where_spacings_tell() {
+    let warnings = |shape: [usize; 3], spacing_mm, plane| {
+        let geometry = Geometry::from_spacing(shape, spacing_mm);
+        let voxels = (0..geometry.voxel_count()).map(|at| at as f32).collect();
+        let image = Image { geometry, voxels, warnings: Vec::new() };
+        let preparation = preparation(plane, 8);
+        prepare_volume(&case(), &image, None, &preparation, CropCentre::Image).unwrap().warnings
+    };
+    let turned = [4, 4, 4];
+
+    // A short-axis scan, and what became of it in tools that turn volumes to RAS.
+    assert_eq!(warnings(turned, [8.0, 1.25, 1.25], Plane::Stored), [""; 0]);
+    assert_eq!(
+        warnings(turned, [1.25, 8.0, 1.25], Plane::Stored),
+        [
+            "a pixel of the slices as stored is 8 × 1.25 mm, across axis 2 of the file it would be 1.25 × 1.25 mm: something seems to have turned the volume; store it like the images that are trained on"
+        ]
+    );
+    assert!(warnings(turned, [1.25, 1.0, 8.0], Plane::Stored)[0].contains("across axis 1"));
+    // Another plane follows the header; one slice has no other plane; anisotropy alone says nothing.
+    assert_eq!(warnings(turned, [1.25, 8.0, 1.25], Plane::Axial), [""; 0]);
+    assert_eq!(warnings([1, 4, 4], [1.0, 3.0, 1.0], Plane::Stored), [""; 0]);
+    assert_eq!(warnings(turned, [8.0, 3.0, 1.0], Plane::Stored), [""; 0]);
+    assert_eq!(warnings(turned, [1.0, 2.0, 1.0], Plane::Stored), [""; 0]);
+}

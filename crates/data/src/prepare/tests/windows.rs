@@ -48,16 +48,22 @@ fn the_square_is_centred_on_the_annotated_box() {
 
 #[test]
 fn an_annotation_wider_than_the_crop_is_reported() {
-    let image = slice([20, 30], 1.0, |_, _| 0.0);
+    let image = slice([20, 30], 1.0, |row, _| row as f32);
 
     let (_, warnings) = starts_of(&image, &[(4, 20), (9, 10)], 6);
 
     assert_eq!(warnings, ["the annotation spans 11 columns, the crop 6: 5 lost"]);
+    // A model has found it, and knows no annotation.
+    let found = CropCentre::Box(PlaneBox { rows: [4, 9], columns: [10, 20] });
+    let prepared =
+        prepare_volume(&case(), &image, None, &preparation(Plane::Stored, 6), found).unwrap();
+    let expected = "what the network found spans 11 columns, the crop 6: 5 left unsegmented";
+    assert_eq!(prepared.warnings, [expected]);
 }
 
 #[test]
 fn without_annotation_the_square_is_centred_on_the_image() {
-    let image = slice([20, 31], 1.0, |_, _| 0.0);
+    let image = slice([20, 31], 1.0, |row, _| row as f32);
 
     let (starts, warnings) = starts_of(&image, &[], 8);
     assert_eq!(starts, [6, 11]);
