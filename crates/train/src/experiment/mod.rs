@@ -1,5 +1,6 @@
 //! An experiment: method × data set × schedule, from TOML files, with every key resolved.
 
+mod domains;
 mod method;
 mod overrides;
 mod schedule;
@@ -116,42 +117,6 @@ impl Experiment {
         preparation.crop = changes.crop.unwrap_or(preparation.crop);
         preparation.spacing_mm = changes.spacing_mm.or(preparation.spacing_mm);
         preparation
-    }
-
-    fn check(&self) -> Result<()> {
-        let schedule = &self.schedule;
-        let crop = self.preparation().crop;
-        self.dataset.validate()?;
-        ensure!(schedule.steps > 0, "schedule.steps must be at least 1, got 0");
-        ensure!(schedule.batch > 0, "schedule.batch must be at least 1, got 0");
-        ensure!(schedule.validate_every > 0, "schedule.validate_every must be at least 1, got 0");
-        let rate = schedule.optimizer.rate;
-        ensure!(
-            rate > 0.0 && rate.is_finite(),
-            "schedule.optimizer.rate must be positive and finite, got {rate}"
-        );
-        ensure!(
-            schedule.optimizer.decay_every > 0,
-            "schedule.optimizer.decay_every must be at least 1, got 0"
-        );
-        ensure!(
-            schedule.network.input_slices % 2 == 1,
-            "schedule.network.input_slices must be odd (a slice and its neighbours), got {}",
-            schedule.network.input_slices
-        );
-        ensure!(
-            crop > 0 && crop.is_multiple_of(8),
-            "the crop must be a positive multiple of 8, because the network's features live at an \
-             eighth of its side; got {crop}"
-        );
-        for group in self.method.groups() {
-            ensure!(
-                (1..=8).contains(&group),
-                "method.transfer.pairs may name groups 1 to 8 of the network, got {group}"
-            );
-        }
-        self.architecture(self.dataset.modalities.len()).validate()?;
-        Ok(())
     }
 }
 

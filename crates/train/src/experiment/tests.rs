@@ -81,11 +81,55 @@ fn what_an_override_makes_of_a_data_set_is_checked_like_a_file() {
 }
 
 #[test]
-fn a_rate_that_does_not_go_downhill_is_refused() {
+fn settings_outside_their_domain_name_key_domain_and_value() {
+    let message = |text: &str| csa(&[text]).unwrap_err().to_string();
     for rate in ["-1.0", "0.0", "inf", "nan"] {
-        let error = csa(&[&format!("schedule.optimizer.rate={rate}")]).unwrap_err().to_string();
+        let error = message(&format!("schedule.optimizer.rate={rate}"));
         assert!(error.starts_with("schedule.optimizer.rate must be positive"), "{error}");
     }
+    for (setting, sentence) in [
+        (
+            "schedule.optimizer.decay=-1.0",
+            "schedule.optimizer.decay must be above 0 and at most 1, got -1",
+        ),
+        (
+            "schedule.optimizer.l2=-5.0",
+            "schedule.optimizer.l2 must be 0 or more and finite, got -5",
+        ),
+        ("schedule.loss.dice=-1.0", "schedule.loss.dice must be 0 or more and finite, got -1"),
+        (
+            "schedule.loss.cross_entropy=inf",
+            "schedule.loss.cross_entropy must be 0 or more and finite, got inf",
+        ),
+        (
+            "schedule.preparation.spacing_mm=-1.0",
+            "schedule.preparation.spacing_mm must be positive and finite, got -1",
+        ),
+        (
+            "schedule.split.test_fraction=1.5",
+            "schedule.split.test_fraction must be at least 0 and below 1, got 1.5",
+        ),
+        (
+            "schedule.split.validation_fraction=1.0",
+            "schedule.split.validation_fraction must be at least 0 and below 1, got 1",
+        ),
+        (
+            "method.transfer.0.weight=nan",
+            "method.transfer.0.weight must be 0 or more and finite, got NaN",
+        ),
+        ("schedule.steps=0", "schedule.steps must be at least 1, got 0"),
+        (
+            "schedule.optimizer.decay_every=0",
+            "schedule.optimizer.decay_every must be at least 1, got 0",
+        ),
+    ] {
+        assert_eq!(message(setting), sentence);
+    }
+    let error = message("method.transfer.0.pairs=[]");
+    assert!(
+        error.starts_with("method.transfer.pairs must name a pair of groups, got none"),
+        "{error}"
+    );
 }
 
 #[test]
