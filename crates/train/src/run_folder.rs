@@ -233,9 +233,9 @@ impl RunFolder {
 
     /// Whether anything but a lock is in the folder.
     fn is_occupied(&self) -> bool {
-        let is_other =
-            |entry: io::Result<DirEntry>| entry.map_or(true, |entry| entry.file_name() != LOCK);
-        fs::read_dir(&self.root).is_ok_and(|mut entries| entries.any(is_other))
+        let is_lock =
+            |entry: io::Result<DirEntry>| entry.is_ok_and(|entry| entry.file_name() == LOCK);
+        fs::read_dir(&self.root).is_ok_and(|mut entries| !entries.all(is_lock))
     }
 
     /// Marks the run as finished; called last.
@@ -289,10 +289,11 @@ impl RunFolder {
             Err(error) if error.kind() == NotFound => return Ok(()),
             Err(reason) => return Err(duomo_data::Error::Read { path, reason }.into()),
         };
-        // Bytes, not text: a line may have been cut short inside a character.
+        // Bytes, not text: a line may have been cut short inside a character, or before its end alone.
         let kept = lines
-            .split_inclusive(|&byte| byte == b'\n')
+            .split(|&byte| byte == b'\n')
             .filter(|line| serde_json::from_slice::<Line>(line).is_ok_and(|line| line.step <= step))
+            .flat_map(|line| [line, b"\n"])
             .collect::<Vec<_>>();
         Ok(atomic_write(&path, &kept.concat())?)
     }

@@ -44,7 +44,10 @@ fn lines_after_a_step_and_lines_cut_short_are_dropped_also_inside_a_character() 
     fs::write(folder.metrics(), cut).unwrap();
 
     folder.truncate_metrics(2).unwrap();
+    assert_eq!(fs::read_to_string(folder.metrics()).unwrap(), kept);
 
+    fs::write(folder.metrics(), kept.trim_end()).unwrap();
+    folder.truncate_metrics(2).unwrap();
     assert_eq!(fs::read_to_string(folder.metrics()).unwrap(), kept);
 }
 

@@ -54,13 +54,15 @@ fn statistics_are_finite_where_whole_groups_of_tiles_lie_beside_the_image() {
         );
 
         // Pixels of 3, whose squared deviations are 0.
-        let mut units = Units::of_pixels(1, pixels, 1);
-        for (sums, &pixels) in units.values.chunks_exact_mut(2).zip(&units.pixels) {
-            sums[0] = 3.0 * pixels as f32;
-        }
-        let moments = units.moments(&[0], 1);
+        let moments = |mut units: Units| {
+            for (sums, &pixels) in units.values.chunks_exact_mut(2).zip(&units.pixels) {
+                sums[0] = 3.0 * pixels as f32;
+            }
+            units.moments(&[0], 1)
+        };
+        let of_tiles = moments(Units::of_pixels(1, pixels, 1));
 
-        assert_eq!((moments.mean, moments.variance), (vec![3.0], vec![0.0]), "{h} × {w}");
+        assert_eq!(of_tiles, moments(Units::of_rows(1, (h, w), 1)), "{h} × {w}");
     }
 }
 
