@@ -3,9 +3,9 @@
 //! A line is written after its label map is on the disk under its final name. So whenever the process is
 //! killed, a case has its line and a whole label map, or it has no line and will be done again.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{Read as _, Write as _};
+use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
@@ -38,7 +38,7 @@ pub(crate) struct Entry {
     pub input_file: Option<FileRecord>,
     /// The label map, below the manifest's folder.
     pub output: PathBuf,
-    /// What the label map was when it was written.
+    /// What the label map was when it was written. Of a case that failed: the file in its place that is not ours.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output_file: Option<FileRecord>,
     /// Probabilities of each class, the background first, if they were wanted.
@@ -121,11 +121,30 @@ impl Entry {
     }
 }
 
+/// The manifests in a folder of predictions, in no order.
+///
+/// # Errors
+///
+/// If the folder cannot be listed.
+pub(crate) fn manifests_in(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    let paths = fs::read_dir(folder)?.map(|entry| entry.map(|entry| entry.path()));
+    paths.filter(|path| path.as_ref().map_or(true, |path| is_manifest(path))).collect()
+}
+
+/// Whether a file has the name of a manifest, a shard's or that of all.
+fn is_manifest(path: &Path) -> bool {
+    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    let rest = name.strip_prefix(FILE_NAME.trim_end_matches("jsonl"));
+    rest.is_some_and(|rest| rest.split('.').next_back() == Some("jsonl"))
+}
+
 /// What a manifest says.
 #[derive(Debug, Default)]
 pub(crate) struct Listing {
     /// The newest entry of every case.
     pub entries: BTreeMap<String, Entry>,
+    /// BLAKE3 of everything that was ever written under a label map's name, by older entries too.
+    pub written: BTreeMap<PathBuf, BTreeSet<String>>,
     /// Lines that are no entry.
     pub foreign_lines: usize,
     /// Bytes up to the last whole line.
@@ -153,6 +172,10 @@ impl Listing {
         for line in bytes[..whole_bytes].split_inclusive(|&byte| byte == b'\n') {
             match serde_json::from_slice::<Entry>(line) {
                 Ok(entry) if entry.schema == SCHEMA => {
+                    if let (Status::Done, Some(record)) = (entry.status, &entry.output_file) {
+                        let written = listing.written.entry(entry.output.clone()).or_default();
+                        written.insert(record.blake3.clone());
+                    }
                     listing.entries.insert(entry.case.clone(), entry);
                 }
                 _ => listing.foreign_lines += 1,

@@ -8,6 +8,6 @@ mod shard;
 
 pub(crate) use file_record::FileRecord;
 pub(crate) use inputs::{Input, collect};
-pub(crate) use manifest::{Entry, FILE_NAME, Listing, Manifest, SideFile, Status};
+pub(crate) use manifest::{Entry, FILE_NAME, Listing, Manifest, SideFile, Status, manifests_in};
 pub(crate) use recipe::{ModelFile, Precision, Recipe};
 pub(crate) use shard::Shard;

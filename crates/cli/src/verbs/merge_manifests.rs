@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 use serde::Serialize;
 
-use crate::batch::{Entry, FILE_NAME, Listing, Recipe, Status, collect};
+use crate::batch::{Entry, FILE_NAME, Listing, Recipe, Status, collect, manifests_in};
 use crate::console;
 use crate::exit::{Fault, Outcome};
 use crate::table::{Align, Table};
@@ -120,7 +120,6 @@ struct Remark {
 
 /// A folder stands for the manifests in it.
 fn manifest_paths(given: &[PathBuf]) -> Result<Vec<PathBuf>> {
-    let stem = FILE_NAME.trim_end_matches("jsonl");
     let mut paths = Vec::new();
     for path in given {
         if !path.is_dir() {
@@ -130,18 +129,9 @@ fn manifest_paths(given: &[PathBuf]) -> Result<Vec<PathBuf>> {
         let cannot =
             |error| Fault::Data(format!("cannot list the folder {}: {error}", path.display()));
         let before = paths.len();
-        for entry in std::fs::read_dir(path).map_err(cannot)? {
-            let path = entry.map_err(cannot)?.path();
-            let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-            if name
-                .strip_prefix(stem)
-                .is_some_and(|rest| rest.split('.').next_back() == Some("jsonl"))
-            {
-                paths.push(path);
-            }
-        }
+        paths.extend(manifests_in(path).map_err(cannot)?);
         if paths.len() == before {
-            let text = format!("{} holds no manifest ({stem}jsonl)", path.display());
+            let text = format!("{} holds no manifest ({FILE_NAME})", path.display());
             let remedy = "; give the folder that `duomo predict --out` wrote to";
             return Err(Fault::Data(text + remedy).into());
         }
