@@ -33,6 +33,9 @@ pub(crate) struct Entry {
     pub status: Status,
     /// The image, as it was given.
     pub input: PathBuf,
+    /// The same without links and from the root: only there do size and time tell whether it has changed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub input_path: Option<PathBuf>,
     /// What the image was; none if it could not be read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub input_file: Option<FileRecord>,
@@ -81,6 +84,13 @@ pub(crate) struct SideFile {
     pub record: FileRecord,
 }
 
+impl SideFile {
+    /// Whether it is as it was, `folder` being the manifest's.
+    pub(crate) fn is_whole(&self, folder: &Path) -> bool {
+        self.record.is_whole(&folder.join(&self.file))
+    }
+}
+
 /// How long the stages of a case took.
 #[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Serialize)]
 pub(crate) struct Seconds {
@@ -100,6 +110,7 @@ impl Entry {
             case: case.to_owned(),
             status: Status::Failed,
             input: input.to_owned(),
+            input_path: input.canonicalize().ok(),
             input_file: None,
             output: output.to_owned(),
             output_file: None,
@@ -115,9 +126,9 @@ impl Entry {
 
     /// Whether every file that was written for the case is as it was, `folder` being the manifest's.
     pub(crate) fn is_whole(&self, folder: &Path) -> bool {
-        let is_whole = |file: &Path, record: &FileRecord| record.is_whole(&folder.join(file));
-        self.output_file.as_ref().is_some_and(|record| is_whole(&self.output, record))
-            && self.probability_files.iter().all(|side| is_whole(&side.file, &side.record))
+        let label_map = folder.join(&self.output);
+        self.output_file.as_ref().is_some_and(|record| record.is_whole(&label_map))
+            && self.probability_files.iter().all(|side| side.is_whole(folder))
     }
 }
 
@@ -132,7 +143,7 @@ pub(crate) fn manifests_in(folder: &Path) -> io::Result<Vec<PathBuf>> {
 }
 
 /// Whether a file has the name of a manifest, a shard's or that of all.
-fn is_manifest(path: &Path) -> bool {
+pub(crate) fn is_manifest(path: &Path) -> bool {
     let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
     let rest = name.strip_prefix(FILE_NAME.trim_end_matches("jsonl"));
     rest.is_some_and(|rest| rest.split('.').next_back() == Some("jsonl"))
