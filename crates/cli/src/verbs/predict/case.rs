@@ -158,7 +158,10 @@ impl Work {
     /// Whether what was found out about a case would be found out again.
     fn still_holds(&self, job: &Job, before: &Entry) -> bool {
         match before.status {
-            Status::Done => before.is_whole(&self.outputs.folder),
+            Status::Done => {
+                before.is_whole(&self.outputs.folder)
+                    && self.outputs.picture(&job.case).is_none_or(|picture| picture.is_file())
+            }
             Status::Failed => {
                 let in_place = before.output_file.as_ref();
                 in_place
@@ -184,8 +187,11 @@ impl Work {
             self.outputs.refuse_foreign(job, entry, |path| {
                 holds(path, &image.geometry, &self.model.card().label_values(&classes))
             })?;
-            if let Some(precision) = self.recipe.probabilities {
-                self.write_probabilities(entry, &prepared, &image, precision)?;
+            match self.recipe.probabilities {
+                Some(precision) => {
+                    self.write_probabilities(entry, &prepared, &image, precision)?;
+                }
+                None => self.outputs.keep_probabilities(job, entry),
             }
             let labels = &self.model.card().labels;
             entry.warnings = prepared.warnings;
@@ -211,6 +217,7 @@ impl Work {
         match item {
             Item::Open(mut entry, ()) => {
                 entry.status = Status::Done;
+                self.outputs.remove_older_probabilities(job, &entry)?;
                 Ok(Ended::Tried(*entry))
             }
             Item::Over(ended) => {
@@ -226,8 +233,8 @@ impl Work {
 
     fn write_case(&self, entry: &mut Entry, segmented: &Segmented) -> Result<()> {
         let Segmented { image, classes } = segmented;
-        if let Some(folder) = &self.outputs.pictures {
-            self.draw(&entry.case, segmented, folder)?;
+        if let Some(picture) = self.outputs.picture(&entry.case) {
+            self.draw(&entry.case, segmented, &picture)?;
         }
         let path = self.place(&entry.output)?;
         write_labels(&path, &image.geometry, &self.model.card().label_values(classes))?;
@@ -269,7 +276,7 @@ impl Work {
         Ok(path)
     }
 
-    fn draw(&self, case: &str, segmented: &Segmented, folder: &Path) -> Result<()> {
+    fn draw(&self, case: &str, segmented: &Segmented, path: &Path) -> Result<()> {
         let Segmented { image, classes } = segmented;
         let volumes = Volumes {
             shape: image.geometry.shape,
@@ -284,8 +291,7 @@ impl Work {
         let row = Row::draw(&CaseView { caption, score: String::new(), volumes, slice });
         let names: Vec<String> =
             self.model.card().labels.iter().map(|label| label.name.clone()).collect();
-        let picture = png(&sheet(&[row], &names))?;
-        console::write_file(&folder.join(format!("{case}.png")), &picture)
+        console::write_file(path, &png(&sheet(&[row], &names))?)
     }
 }
 

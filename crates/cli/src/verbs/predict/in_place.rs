@@ -6,7 +6,7 @@
 
 use std::fs;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, anyhow, bail};
 use duomo_data::{Geometry, read_labels};
@@ -16,9 +16,13 @@ use crate::batch::{Entry, FileRecord, Status};
 
 /// Whether the image is the one that an earlier process read.
 pub(super) fn same_input(job: &Job, before: &Entry) -> bool {
+    let place = job.input.canonicalize().ok();
     match &before.input_file {
-        Some(file) => file.is_unchanged(&job.input),
-        None => !job.input.exists(),
+        Some(file) if place.is_some() && place == before.input_path => {
+            file.is_unchanged(&job.input)
+        }
+        Some(file) => file.is_whole(&job.input),
+        None => before.input == job.input && !job.input.exists(),
     }
 }
 
@@ -71,6 +75,39 @@ impl Outputs {
             "{} {what}; it stays as it is: move it away to have it made anew, or --overwrite replaces it",
             path.display()
         )
+    }
+
+    /// Keeps the probabilities of an earlier call that asked for them, if this one, which did not, would write the same.
+    pub(super) fn keep_probabilities(&self, job: &Job, entry: &mut Entry) {
+        let digest = |entry: &Entry| entry.input_file.as_ref().map(|file| file.blake3.clone());
+        if let Some(before) = job.before()
+            && before.output == entry.output
+            && before.recipe.has_probabilities_of(&entry.recipe)
+            && digest(before) == digest(entry)
+            && before.probability_files.iter().all(|side| side.is_whole(&self.folder))
+        {
+            entry.probability_files.clone_from(&before.probability_files);
+        }
+    }
+
+    /// Removes the probabilities of an earlier label map in this one's place.
+    ///
+    /// # Errors
+    ///
+    /// A file that cannot be removed.
+    pub(super) fn remove_older_probabilities(&self, job: &Job, entry: &Entry) -> Result<()> {
+        let before = job.before().filter(|before| before.output == entry.output);
+        for side in before.into_iter().flat_map(|before| &before.probability_files) {
+            if entry.probability_files.iter().all(|newer| newer.file != side.file) {
+                remove(&self.folder.join(&side.file))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Where a case's picture goes, if pictures are wanted.
+    pub(super) fn picture(&self, case: &str) -> Option<PathBuf> {
+        self.pictures.as_ref().map(|folder| folder.join(format!("{case}.png")))
     }
 
     /// Removes what must not pass for the result of a case that failed: its label map of another time, unless

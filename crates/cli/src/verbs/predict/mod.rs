@@ -75,7 +75,7 @@ pub(crate) struct Arguments {
     /// Also write every case's volumes, in ml, as one line of this file.
     #[arg(long, value_name = "FILE")]
     csv: Option<PathBuf>,
-    /// Also write a picture of each case into this folder.
+    /// Also write a picture of each case into this folder; a done case without one is segmented again for it.
     #[arg(long, value_name = "DIR")]
     pictures: Option<PathBuf>,
     /// Segment images again whose label maps are there, and replace also what somebody else put in their places.
