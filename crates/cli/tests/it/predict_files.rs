@@ -1,12 +1,13 @@
 //! What a prediction makes of files that are there already, its own and others'.
 
 use std::fs;
+use std::path::Path;
 
-use duomo_data::{read_labels, write_labels};
+use duomo_data::{read_image, read_labels, write_image, write_labels};
 use serde_json::Value;
 
 use crate::predict::{Clinic, statuses};
-use crate::{code, json, stderr};
+use crate::{code, duomo, json, stderr, stdout};
 
 /// Changes a voxel of a label map, as a hand would, and returns the file's bytes.
 fn edit(clinic: &Clinic, name: &str) -> Vec<u8> {
@@ -115,4 +116,113 @@ fn a_label_map_whose_line_a_kill_took_is_no_foreign_one() {
     let lines: Vec<Value> = clinic.manifest("out");
     assert_eq!(lines.len(), 2);
     assert_eq!(clinic.label_maps("out"), ours);
+}
+
+#[test]
+fn another_image_of_the_same_name_size_and_time_is_segmented() {
+    let clinic = Clinic::new();
+    clinic.scans(2);
+    let [one, two] = ["v1", "v2"].map(|folder| {
+        fs::create_dir(clinic.path(folder)).unwrap();
+        clinic.path(folder).join("heart.nii")
+    });
+    let time = std::time::SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(1_700_000_000);
+    for (scan, copy) in [("scan00", &one), ("scan01", &two)] {
+        let scan = read_image(&clinic.path(&format!("scans/{scan}.nii.gz"))).unwrap();
+        write_image(copy, &scan.geometry, &scan.voxels).unwrap();
+        fs::File::options().write(true).open(copy).unwrap().set_modified(time).unwrap();
+    }
+    let predict =
+        |path: &Path| statuses(&clinic.predict("out", &[path.to_str().expect("UTF-8"), "--json"]));
+
+    assert_eq!(predict(&one), ["done"]);
+    assert_eq!(predict(&one), ["skipped"]);
+    assert_eq!(predict(&two), ["done"]);
+
+    // The same image elsewhere is the same image.
+    fs::rename(&two, clinic.path("heart.nii")).unwrap();
+    assert_eq!(predict(&clinic.path("heart.nii")), ["skipped"]);
+}
+
+#[test]
+fn a_pair_is_done_again_when_its_voxels_are_others() {
+    let clinic = Clinic::new();
+    clinic.scans(2);
+    let plain = clinic.path("plain.nii");
+    let folder = clinic.path("pairs");
+    fs::create_dir(&folder).unwrap();
+    let voxels = [0, 1].map(|number| {
+        let scan = read_image(&clinic.path(&format!("scans/scan0{number}.nii.gz"))).unwrap();
+        write_image(&plain, &scan.geometry, &scan.voxels).unwrap();
+        let mut header = fs::read(&plain).unwrap();
+        let voxels = header.split_off(352);
+        header.truncate(348);
+        // The voxels begin the other file, and the magic says so.
+        header[108..112].copy_from_slice(&0_f32.to_le_bytes());
+        header[344..].copy_from_slice(b"ni1\0");
+        fs::write(folder.join("a.hdr"), header).unwrap();
+        voxels
+    });
+    let [header, image] = ["pairs/a.hdr", "pairs/a.img"].map(|name| clinic.text(name));
+    let predict = || statuses(&clinic.predict("out", &[&header, &image, "--json"]));
+
+    let lone = clinic.predict("out", &[&header, "--json"]);
+    assert_eq!(statuses(&lone), ["failed"], "{}", stderr(&lone));
+    fs::write(&image, &voxels[0]).unwrap();
+    assert_eq!(predict(), ["done"]);
+    assert_eq!(predict(), ["skipped"]);
+    fs::write(&image, &voxels[1]).unwrap();
+    assert_eq!(predict(), ["done"]);
+}
+
+#[test]
+fn what_is_missing_is_added_and_what_is_stale_goes() {
+    let clinic = Clinic::new();
+    let scans = clinic.scans(1);
+    let pictures = clinic.text("pictures");
+    let predict = |extra: &[&str]| {
+        statuses(&clinic.predict("out", &[&[&scans[..], "--json"], extra].concat()))
+    };
+    let probabilities = clinic.path("out/probabilities/scan00_1-LV.nii.gz");
+
+    // Pictures of what is done.
+    assert_eq!(predict(&["--probabilities"]), ["done"]);
+    assert_eq!(predict(&["--probabilities", "--pictures", &pictures]), ["done"]);
+    assert!(clinic.path("pictures/scan00.png").is_file());
+    assert_eq!(predict(&["--probabilities", "--pictures", &pictures]), ["skipped"]);
+
+    // The same network's probabilities hold beside other post-processing; another's go.
+    assert_eq!(predict(&["--postprocess", "largest"]), ["done"]);
+    assert!(probabilities.is_file());
+    assert_eq!(predict(&["--postprocess", "largest"]), ["skipped"]);
+    assert_eq!(predict(&["--postprocess", "largest", "--tta"]), ["done"]);
+    assert!(!probabilities.exists());
+}
+
+#[test]
+fn a_study_keeps_its_description_and_merged_probabilities_are_found() {
+    let clinic = Clinic::new();
+    let scans = clinic.scans(2);
+    let description = clinic.path("study/dataset_description.json");
+    fs::create_dir(clinic.path("study")).unwrap();
+    fs::write(&description, "{\"Name\": \"A study\"}").unwrap();
+
+    let refused = clinic.predict("study", &[&scans, "--bids"]);
+
+    assert_eq!(code(&refused), Some(2));
+    assert!(stderr(&refused).contains("study/derivatives/duomo"), "{}", stderr(&refused));
+    assert_eq!(fs::read_dir(clinic.path("study")).unwrap().count(), 1);
+
+    assert_eq!(code(&clinic.predict("out", &[&scans, "--probabilities"])), Some(0));
+    let [out, merged] = ["out", "merged/all.jsonl"].map(|name| clinic.text(name));
+    let merge = |arguments: &[&str]| duomo(&[&["merge-manifests"], arguments].concat());
+    assert_eq!(code(&merge(&[&out, "--out", &merged])), Some(0));
+    let again = merge(&[&merged, "--inputs", &scans]);
+    assert_eq!(code(&again), Some(0), "{}", stdout(&again));
+
+    let wrong_order = merge(&["--inputs", &scans, &out]);
+    assert_eq!(code(&wrong_order), Some(2));
+    assert!(stderr(&wrong_order).contains("give manifests first"), "{}", stderr(&wrong_order));
+    let into = clinic.text("out/manifest.all.jsonl");
+    assert_eq!(code(&merge(&[&out, "--out", &into])), Some(2));
 }
