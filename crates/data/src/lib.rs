@@ -26,7 +26,7 @@ pub use atomic::{atomic_write, make_folder, remove_leftovers};
 pub use augment::{Augmentation, AugmentationKey};
 pub use components::for_each_component;
 pub use dataset::{Dataset, LabelClass, LabelMap, ModalityFiles, Role, UnknownLabels};
-pub use discover::{Case, Discovery, LeftOut, Reason, discover};
+pub use discover::{Case, Discovery, LeftOut, Reason, discover, nifti_stem};
 pub use error::Error;
 pub use inspect::{
     Finding, FindingKind, FixedHeader, Glimpse, InspectedCase, Inspection, fix_headers, inspect,

@@ -2,17 +2,18 @@
 
 use std::fs::File;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
 use serde::{Deserialize, Serialize};
 
-/// Size, time and digest of a file.
+/// Size, time and digest of a file; of both files if it is half of a pair (`.hdr`, `.img`).
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub(crate) struct FileRecord {
-    /// Size in bytes.
+    /// Size in bytes, of both halves of a pair.
     pub bytes: u64,
-    /// Time of the last change, in nanoseconds since 1970, where the file system keeps one.
+    /// Time of the last change, in nanoseconds since 1970, where the file system keeps one; a pair has two,
+    /// and so none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub modified_ns: Option<u64>,
     /// BLAKE3 of the contents.
@@ -26,14 +27,24 @@ impl FileRecord {
     ///
     /// If it cannot be read.
     pub(crate) fn of(path: &Path) -> io::Result<Self> {
-        let file = File::open(path)?;
-        let (bytes, modified_ns) = size_and_time(&file)?;
-        let blake3 = blake3::Hasher::new().update_reader(file)?.finalize().to_hex().to_string();
-        Ok(Self { bytes, modified_ns, blake3 })
+        let mut hasher = blake3::Hasher::new();
+        let (mut bytes, mut times) = (0, Vec::new());
+        for half in files_of_image(path) {
+            let file = File::open(half)?;
+            let (size, modified_ns) = size_and_time(&file)?;
+            hasher.update_reader(file)?;
+            bytes += size;
+            times.push(modified_ns);
+        }
+        let modified_ns = if let [time] = times[..] { time } else { None };
+        Ok(Self { bytes, modified_ns, blake3: hasher.finalize().to_hex().to_string() })
     }
 
-    /// Whether the file holds the same bytes still. One of the same size and time is taken to.
+    /// Whether the file, in the same place, holds the same bytes still. One of the same size and time is taken to.
     pub(crate) fn is_unchanged(&self, path: &Path) -> bool {
+        if files_of_image(path).len() > 1 {
+            return self.is_whole(path);
+        }
         let found = File::open(path).and_then(|file| size_and_time(&file)).ok();
         match found {
             Some((bytes, _)) if bytes != self.bytes => false,
@@ -49,6 +60,24 @@ impl FileRecord {
     pub(crate) fn is_whole(&self, path: &Path) -> bool {
         Self::of(path).is_ok_and(|found| found.bytes == self.bytes && found.blake3 == self.blake3)
     }
+}
+
+/// The files that make up an image: of a `.hdr`/`.img` pair, by either name, the header and then the voxels, if
+/// both are there.
+pub(crate) fn files_of_image(path: &Path) -> Vec<PathBuf> {
+    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    let unpacked = name.strip_suffix(".gz").unwrap_or(name);
+    let beside = |stem: &str, half: &str| {
+        let names = [format!("{stem}.{half}"), format!("{stem}.{half}.gz")];
+        names.map(|name| path.with_file_name(name)).into_iter().find(|path| path.is_file())
+    };
+    let header_and_voxels = if let Some(stem) = unpacked.strip_suffix(".hdr") {
+        Some(path.to_owned()).zip(beside(stem, "img"))
+    } else {
+        let stem = unpacked.strip_suffix(".img");
+        stem.and_then(|stem| beside(stem, "hdr")).zip(Some(path.to_owned()))
+    };
+    header_and_voxels.map_or_else(|| vec![path.to_owned()], |(header, voxels)| vec![header, voxels])
 }
 
 fn size_and_time(file: &File) -> io::Result<(u64, Option<u64>)> {
@@ -82,5 +111,21 @@ mod tests {
         assert!(!record.is_unchanged(&path) && !record.is_whole(&path));
         fs::remove_file(&path).unwrap();
         assert!(!record.is_unchanged(&path) && !record.is_whole(&path));
+    }
+
+    #[test]
+    fn a_pair_is_known_by_both_its_halves() {
+        let folder = tempfile::tempdir().unwrap();
+        let [header, voxels] = ["a.hdr", "a.img.gz"].map(|name| folder.path().join(name));
+        fs::write(&header, "header").unwrap();
+        let alone = FileRecord::of(&header).unwrap();
+        fs::write(&voxels, "voxels").unwrap();
+        let pair = FileRecord::of(&header).unwrap();
+        assert_eq!(FileRecord::of(&voxels).unwrap(), pair);
+        assert!(pair.is_unchanged(&header) && !alone.is_unchanged(&header));
+
+        fs::write(&voxels, "vOxels").unwrap();
+
+        assert!(!pair.is_unchanged(&header) && !pair.is_unchanged(&voxels));
     }
 }

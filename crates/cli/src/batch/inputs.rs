@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 
+use super::files_of_image;
 use crate::console;
 use crate::exit::Fault;
 use crate::scores::stem;
@@ -24,7 +25,8 @@ pub(crate) struct Input {
 ///
 /// A folder stands for the NIfTI files right in it; a path that does not exist and holds `*`, `?` or
 /// `[` for the files that it matches (`**` for any folders). A list holds such paths, one a line; lines
-/// that are empty or begin with `#` are skipped, and `-` is standard input.
+/// that are empty or begin with `#` are skipped, and `-` is standard input. Of a `.hdr`/`.img` pair either name
+/// means the image.
 ///
 /// # Errors
 ///
@@ -36,7 +38,9 @@ pub(crate) fn collect(paths: &[PathBuf], lists: &[PathBuf]) -> Result<Vec<Input>
         expand(path, &mut files)?;
     }
     for list in lists {
-        for line in read_list(list)?.lines().map(str::trim) {
+        let text = read_list(list)?;
+        // Editors put a byte order mark before what they call UTF-8.
+        for line in text.trim_start_matches('\u{feff}').lines().map(str::trim) {
             if !line.is_empty() && !line.starts_with('#') {
                 expand(Path::new(line), &mut files)?;
             }
@@ -47,9 +51,11 @@ pub(crate) fn collect(paths: &[PathBuf], lists: &[PathBuf]) -> Result<Vec<Input>
     }
     let mut inputs = BTreeMap::<String, Input>::new();
     for path in files {
+        let path = files_of_image(&path).swap_remove(0);
         let input = Input { case: case_of(&path)?, path };
         match inputs.get(&input.case) {
-            Some(other) if other.path != input.path => {
+            Some(other) if is_same_file(&other.path, &input.path) => {}
+            Some(other) => {
                 return Err(Fault::Usage(format!(
                     "two inputs are called {}: {} and {}; predict them into two folders",
                     input.case,
@@ -58,10 +64,17 @@ pub(crate) fn collect(paths: &[PathBuf], lists: &[PathBuf]) -> Result<Vec<Input>
                 ))
                 .into());
             }
-            _ => inputs.insert(input.case.clone(), input),
-        };
+            None => {
+                inputs.insert(input.case.clone(), input);
+            }
+        }
     }
     Ok(inputs.into_values().collect())
+}
+
+fn is_same_file(one: &Path, other: &Path) -> bool {
+    let place = |path: &Path| path.canonicalize().ok();
+    one == other || place(one).is_some_and(|one| place(other) == Some(one))
 }
 
 fn expand(path: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
@@ -88,7 +101,7 @@ fn expand(path: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
     let before = files.len();
     for path in matches {
         let path = path.with_context(|| format!("cannot search {pattern}"))?;
-        if path.is_file() && stem(&path).is_some() {
+        if path.is_file() && stem(&files_of_image(&path)[0]).is_some() {
             files.push(path);
         }
     }
@@ -139,10 +152,36 @@ mod tests {
     #[test]
     fn a_folder_stands_for_the_images_in_it() {
         let folder = folder(&["b.nii.gz", "a.nii", "notes.txt", ".a.nii.gz.1-0.tmp", "deep/c.nii"]);
+        for name in ["D.NII.GZ", "e.hdr.gz", "e.img.gz"] {
+            fs::write(folder.path().join(name), "").unwrap();
+        }
 
         let inputs = collect(&[folder.path().to_owned()], &[]).unwrap();
 
-        assert_eq!(cases(&inputs), ["a", "b"]);
+        assert_eq!(cases(&inputs), ["D", "a", "b", "e"]);
+    }
+
+    #[test]
+    fn both_halves_of_a_pair_are_one_case() {
+        let folder = folder(&["a.hdr", "a.img", "lone.img"]);
+        let path = |name: &str| folder.path().join(name);
+
+        let inputs = collect(&[path("a.hdr"), path("a.img"), path("lone.img")], &[]).unwrap();
+        let by_pattern = collect(&[path("*.img")], &[]).unwrap();
+
+        assert_eq!(cases(&inputs), ["a", "lone.img"]);
+        assert_eq!(by_pattern, [Input { case: "a".into(), path: path("a.hdr") }]);
+    }
+
+    #[test]
+    fn a_file_under_two_spellings_counts_once() {
+        let folder = folder(&["a.nii", "deep/b.nii"]);
+        let path = |name: &str| folder.path().join(name);
+
+        let inputs =
+            collect(&[path("a.nii"), path("deep/../a.nii"), path("./a.nii")], &[]).unwrap();
+
+        assert_eq!(inputs, [Input { case: "a".into(), path: path("a.nii") }]);
     }
 
     #[test]
@@ -170,7 +209,8 @@ mod tests {
     fn lists_hold_a_path_a_line_and_missing_files_stay_in() {
         let folder = folder(&["a.nii"]);
         let (a, list) = (folder.path().join("a.nii"), folder.path().join("list.txt"));
-        let text = format!("# ours\n\n {} \r\nno/such/b.nii.gz\nno/such/scan.dcm\n", a.display());
+        let text =
+            format!("\u{feff}# ours\n\n {} \r\nno/such/b.nii.gz\nno/such/scan.dcm\n", a.display());
         fs::write(&list, text).unwrap();
 
         let inputs = collect(&[a], &[list]).unwrap();

@@ -3,9 +3,9 @@
 //! A line is written after its label map is on the disk under its final name. So whenever the process is
 //! killed, a case has its line and a whole label map, or it has no line and will be done again.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{Read as _, Write as _};
+use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
@@ -33,12 +33,15 @@ pub(crate) struct Entry {
     pub status: Status,
     /// The image, as it was given.
     pub input: PathBuf,
+    /// The same without links and from the root: only there do size and time tell whether it has changed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub input_path: Option<PathBuf>,
     /// What the image was; none if it could not be read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub input_file: Option<FileRecord>,
     /// The label map, below the manifest's folder.
     pub output: PathBuf,
-    /// What the label map was when it was written.
+    /// What the label map was when it was written. Of a case that failed: the file in its place that is not ours.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output_file: Option<FileRecord>,
     /// Probabilities of each class, the background first, if they were wanted.
@@ -81,6 +84,13 @@ pub(crate) struct SideFile {
     pub record: FileRecord,
 }
 
+impl SideFile {
+    /// Whether it is as it was, `folder` being the manifest's.
+    pub(crate) fn is_whole(&self, folder: &Path) -> bool {
+        self.record.is_whole(&folder.join(&self.file))
+    }
+}
+
 /// How long the stages of a case took.
 #[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Serialize)]
 pub(crate) struct Seconds {
@@ -100,6 +110,7 @@ impl Entry {
             case: case.to_owned(),
             status: Status::Failed,
             input: input.to_owned(),
+            input_path: input.canonicalize().ok(),
             input_file: None,
             output: output.to_owned(),
             output_file: None,
@@ -115,10 +126,27 @@ impl Entry {
 
     /// Whether every file that was written for the case is as it was, `folder` being the manifest's.
     pub(crate) fn is_whole(&self, folder: &Path) -> bool {
-        let is_whole = |file: &Path, record: &FileRecord| record.is_whole(&folder.join(file));
-        self.output_file.as_ref().is_some_and(|record| is_whole(&self.output, record))
-            && self.probability_files.iter().all(|side| is_whole(&side.file, &side.record))
+        let label_map = folder.join(&self.output);
+        self.output_file.as_ref().is_some_and(|record| record.is_whole(&label_map))
+            && self.probability_files.iter().all(|side| side.is_whole(folder))
     }
+}
+
+/// The manifests in a folder of predictions, in no order.
+///
+/// # Errors
+///
+/// If the folder cannot be listed.
+pub(crate) fn manifests_in(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    let paths = fs::read_dir(folder)?.map(|entry| entry.map(|entry| entry.path()));
+    paths.filter(|path| path.as_ref().map_or(true, |path| is_manifest(path))).collect()
+}
+
+/// Whether a file has the name of a manifest, a shard's or that of all.
+pub(crate) fn is_manifest(path: &Path) -> bool {
+    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    let rest = name.strip_prefix(FILE_NAME.trim_end_matches("jsonl"));
+    rest.is_some_and(|rest| rest.split('.').next_back() == Some("jsonl"))
 }
 
 /// What a manifest says.
@@ -126,6 +154,8 @@ impl Entry {
 pub(crate) struct Listing {
     /// The newest entry of every case.
     pub entries: BTreeMap<String, Entry>,
+    /// BLAKE3 of everything that was ever written under a label map's name, by older entries too.
+    pub written: BTreeMap<PathBuf, BTreeSet<String>>,
     /// Lines that are no entry.
     pub foreign_lines: usize,
     /// Bytes up to the last whole line.
@@ -153,6 +183,10 @@ impl Listing {
         for line in bytes[..whole_bytes].split_inclusive(|&byte| byte == b'\n') {
             match serde_json::from_slice::<Entry>(line) {
                 Ok(entry) if entry.schema == SCHEMA => {
+                    if let (Status::Done, Some(record)) = (entry.status, &entry.output_file) {
+                        let written = listing.written.entry(entry.output.clone()).or_default();
+                        written.insert(record.blake3.clone());
+                    }
                     listing.entries.insert(entry.case.clone(), entry);
                 }
                 _ => listing.foreign_lines += 1,

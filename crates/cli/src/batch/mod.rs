@@ -6,8 +6,10 @@ mod manifest;
 mod recipe;
 mod shard;
 
-pub(crate) use file_record::FileRecord;
+pub(crate) use file_record::{FileRecord, files_of_image};
 pub(crate) use inputs::{Input, collect};
-pub(crate) use manifest::{Entry, FILE_NAME, Listing, Manifest, SideFile, Status};
+pub(crate) use manifest::{
+    Entry, FILE_NAME, Listing, Manifest, SideFile, Status, is_manifest, manifests_in,
+};
 pub(crate) use recipe::{ModelFile, Precision, Recipe};
 pub(crate) use shard::Shard;

@@ -54,6 +54,12 @@ impl Recipe {
         blake3::hash(text.as_bytes()).to_hex().to_string()
     }
 
+    /// Whether probabilities by the other recipe, which are those before post-processing, are this one's, too.
+    pub(crate) fn has_probabilities_of(&self, other: &Self) -> bool {
+        let (postprocessing, probabilities) = (self.postprocessing.clone(), self.probabilities);
+        self.digest() == Self { postprocessing, probabilities, ..other.clone() }.digest()
+    }
+
     /// What is not as in a recipe found there.
     pub(crate) fn differences(&self, there: &Self) -> String {
         let models = |recipe: &Self| -> Vec<String> {
@@ -104,6 +110,11 @@ mod tests {
         assert_eq!(recipe("b", "1", "LGE").digest(), base.digest());
         assert_ne!(recipe("a", "2", "LGE").digest(), base.digest());
         assert_ne!(recipe("a", "1", "T2").digest(), base.digest());
+        let with = Recipe { probabilities: Some(Precision::U8), ..base.clone() };
+        assert!(
+            with.has_probabilities_of(&base)
+                && !with.has_probabilities_of(&recipe("a", "2", "LGE"))
+        );
         assert_eq!(recipe("b", "1", "LGE").differences(&base), "");
         let text = recipe("a", "2", "T2").differences(&base);
         assert_eq!(text, "other models, another modality");

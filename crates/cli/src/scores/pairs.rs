@@ -106,10 +106,7 @@ fn nifti_files(folder: &Path) -> Result<BTreeMap<String, PathBuf>> {
 
 /// A NIfTI file's name without its extension; `None` for other files.
 pub(crate) fn stem(path: &Path) -> Option<String> {
-    let name = path.file_name()?.to_str()?;
-    let stem =
-        [".nii.gz", ".nii", ".hdr"].iter().find_map(|extension| name.strip_suffix(extension));
-    stem.map(str::to_owned)
+    duomo_data::nifti_stem(path.file_name()?.to_str()?).map(str::to_owned)
 }
 
 #[cfg(test)]
@@ -126,8 +123,8 @@ mod tests {
 
     #[test]
     fn folders_pair_by_name_whatever_the_compression() {
-        let references = folder(&["b.nii.gz", "a.nii", "lost.nii.gz", "notes.txt"]);
-        let predictions = folder(&["a.nii.gz", "b.nii.gz", "extra.nii.gz", ".b.nii.gz"]);
+        let references = folder(&["b.NII.GZ", "a.hdr.gz", "a.img.gz", "lost.nii.gz", "notes.txt"]);
+        let predictions = folder(&["a.nii", "b.nii.gz", "extra.nii.gz", ".b.nii.gz"]);
 
         let pairing = pair(references.path(), predictions.path()).unwrap();
 

@@ -7,6 +7,7 @@ mod grid;
 mod killed;
 mod phantom_and_check;
 mod predict;
+mod predict_files;
 mod report;
 mod run;
 #[cfg(unix)]

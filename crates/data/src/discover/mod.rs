@@ -18,6 +18,7 @@ use crate::dataset::Dataset;
 use matching::{Key, Matchers, Role};
 pub(crate) use natural::natural_order;
 pub(crate) use pattern::Pattern;
+pub use walk::nifti_stem;
 use walk::{Found, nifti_files};
 
 /// One scan of one patient.

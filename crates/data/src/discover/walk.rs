@@ -36,7 +36,7 @@ fn collect(folder: &Path, above: &mut Vec<String>, files: &mut Vec<Found>) -> Re
                 collect(&path, above, files)?;
                 above.pop();
             }
-        } else if let Some(stem) = stem(&name) {
+        } else if let Some(stem) = nifti_stem(&name) {
             let components = above.iter().cloned().chain([stem.to_owned()]).collect();
             files.push(Found { path, components });
         }
@@ -59,7 +59,20 @@ fn names(folder: &Path) -> Result<Vec<String>, Error> {
     Ok(names)
 }
 
-fn stem(name: &str) -> Option<&str> {
+/// A NIfTI file's name without its ending: `.nii`, or `.hdr` of a pair, packed or not, in letters of any case.
+///
+/// `None` if the name is none that files are found by in folders; of a pair the header stands for the volume.
+///
+/// # Examples
+///
+/// ```
+/// use duomo_data::nifti_stem;
+///
+/// assert_eq!(nifti_stem("patient1.LGE.NII.GZ"), Some("patient1.LGE"));
+/// assert_eq!(nifti_stem("patient1.hdr.gz"), Some("patient1"));
+/// assert_eq!(nifti_stem("patient1.img"), None);
+/// ```
+pub fn nifti_stem(name: &str) -> Option<&str> {
     ENDINGS.iter().find_map(|ending| {
         let cut = name.len().checked_sub(ending.len()).filter(|&cut| name.is_char_boundary(cut))?;
         name[cut..].eq_ignore_ascii_case(ending).then_some(&name[..cut])

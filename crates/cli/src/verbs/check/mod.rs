@@ -65,8 +65,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Outcome> {
 
 /// Copies inside the data folder would be found as second files of the same patients.
 fn outside(out: &Path, data: &Path) -> Result<()> {
-    let absolute = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-    if absolute(out).starts_with(absolute(data)) {
+    if resolved(out).starts_with(resolved(data)) {
         let message = format!(
             "--fix-headers {} lies inside the data folder; give a folder elsewhere",
             out.display()
@@ -74,4 +73,46 @@ fn outside(out: &Path, data: &Path) -> Result<()> {
         return Err(Fault::Usage(message).into());
     }
     Ok(())
+}
+
+/// A path from the root without links, of which only the beginning need exist.
+fn resolved(path: &Path) -> PathBuf {
+    let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    for beginning in absolute.ancestors() {
+        if let Ok(mut resolved) = beginning.canonicalize() {
+            for part in absolute.strip_prefix(beginning).unwrap_or(Path::new("")) {
+                if part == ".." {
+                    resolved.pop();
+                } else {
+                    resolved.push(part);
+                }
+            }
+            return resolved;
+        }
+    }
+    absolute
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[cfg(unix)]
+    #[test]
+    fn copies_inside_the_data_folder_are_refused_whatever_it_is_called() {
+        let root = tempfile::tempdir().unwrap();
+        let path = |name: &str| root.path().join(name);
+        std::fs::create_dir_all(path("data/deep")).unwrap();
+        std::os::unix::fs::symlink(path("data"), path("link")).unwrap();
+
+        let cases =
+            [("data/fixed", "link"), ("link/fixed", "data"), ("new/../data/deep/x", "data")];
+        for (out, data) in cases {
+            let error = outside(&path(out), &path(data)).unwrap_err();
+            assert_eq!(crate::exit::code_of(&error), 2, "{out} {data}");
+        }
+        for (out, data) in [("fixed", "data"), ("data2", "link"), ("link/../fixed", "data")] {
+            assert!(outside(&path(out), &path(data)).is_ok(), "{out} {data}");
+        }
+    }
 }

@@ -1,6 +1,6 @@
 //! One case, from its image to its label map, in three stages.
 
-use std::fs;
+use std::collections::BTreeSet;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -16,6 +16,7 @@ use duomo_train::{
     structure_volumes, voxel_mm3,
 };
 
+use super::in_place::{holds, same_input};
 use super::naming::Naming;
 use crate::batch::{Entry, FileRecord, Precision, Recipe, SideFile, Status};
 use crate::console;
@@ -32,6 +33,8 @@ pub(super) struct Job {
     pub output: PathBuf,
     /// What an earlier process says about the case.
     pub earlier: Option<Earlier>,
+    /// BLAKE3 of everything that earlier processes say they have written there.
+    pub written: BTreeSet<String>,
 }
 
 /// What an earlier process says about a case.
@@ -65,6 +68,8 @@ pub(super) struct Outputs {
     pub naming: Naming,
     /// Pictures, if they are wanted.
     pub pictures: Option<PathBuf>,
+    /// Whether a file in a label map's place is replaced that nobody here has written.
+    pub replace_foreign: bool,
 }
 
 /// A case on its way, with what one stage hands to the next.
@@ -87,6 +92,16 @@ pub(super) enum Ended {
 pub(super) struct Segmented {
     image: Image,
     classes: Vec<u8>,
+}
+
+impl Job {
+    /// What an earlier process says about the case, whether it counts or not.
+    pub(super) fn before(&self) -> Option<&Entry> {
+        let Some(Earlier::Counts(entry) | Earlier::Stale(entry)) = &self.earlier else {
+            return None;
+        };
+        Some(entry)
+    }
 }
 
 impl<T> Item<T> {
@@ -118,9 +133,11 @@ impl Work {
     ///
     /// Those of [`Item::then`], as for the other two stages.
     pub(super) fn read(&self, job: &Job) -> Result<Item<Image>> {
-        if let Some(Earlier::Counts(before)) = &job.earlier
-            && self.still_holds(job, before)
-        {
+        let before = match &job.earlier {
+            Some(Earlier::Counts(before)) if same_input(job, before) => Some(before),
+            _ => None,
+        };
+        if let Some(before) = before.filter(|before| self.still_holds(job, before)) {
             return Ok(Item::Over(Box::new(Ended::Known((**before).clone()))));
         }
         let entry = Entry::begin(&job.case, &job.input, &job.output, &self.recipe);
@@ -128,6 +145,10 @@ impl Work {
             let start = Instant::now();
             // Also of a file that turns out to be faulty: it is tried again once it has changed.
             entry.input_file = FileRecord::of(&job.input).ok();
+            if before.is_some_and(|before| before.status == Status::Done) {
+                // What would be written is known, and a file that is not that is no work of ours.
+                self.outputs.refuse_foreign(job, entry, |_| false)?;
+            }
             let image = read_image(&job.input)?;
             entry.seconds.read = start.elapsed().as_secs_f64();
             Ok(image)
@@ -136,15 +157,21 @@ impl Work {
 
     /// Whether what was found out about a case would be found out again.
     fn still_holds(&self, job: &Job, before: &Entry) -> bool {
-        let same_input = match &before.input_file {
-            Some(file) => file.is_unchanged(&job.input),
-            None => !job.input.exists(),
-        };
-        same_input && (before.status == Status::Failed || before.is_whole(&self.outputs.folder))
+        match before.status {
+            Status::Done => {
+                before.is_whole(&self.outputs.folder)
+                    && self.outputs.picture(&job.case).is_none_or(|picture| picture.is_file())
+            }
+            Status::Failed => {
+                let in_place = before.output_file.as_ref();
+                in_place
+                    .is_none_or(|file| file.is_unchanged(&self.outputs.folder.join(&job.output)))
+            }
+        }
     }
 
     /// Segments the image, and writes its probabilities if they are wanted.
-    pub(super) fn infer(&self, item: Item<Image>) -> Result<Item<Segmented>> {
+    pub(super) fn infer(&self, job: &Job, item: Item<Image>) -> Result<Item<Segmented>> {
         item.then(|entry, mut image| {
             let start = Instant::now();
             let case = Case {
@@ -155,11 +182,17 @@ impl Work {
             };
             let (prepared, mut classes) =
                 segment_automatically(&self.model, &case, &image, self.modality)?;
-            if let Some(precision) = self.recipe.probabilities {
-                self.write_probabilities(entry, &prepared, &image, precision)?;
-            }
             let (shape, voxel_mm3) = (image.geometry.shape, voxel_mm3(&image.geometry));
             self.recipe.postprocessing.apply(&mut classes, shape, voxel_mm3);
+            self.outputs.refuse_foreign(job, entry, |path| {
+                holds(path, &image.geometry, &self.model.card().label_values(&classes))
+            })?;
+            match self.recipe.probabilities {
+                Some(precision) => {
+                    self.write_probabilities(entry, &prepared, &image, precision)?;
+                }
+                None => self.outputs.keep_probabilities(job, entry),
+            }
             let labels = &self.model.card().labels;
             entry.warnings = prepared.warnings;
             entry.structures = structure_volumes(labels, &classes, &image.geometry);
@@ -184,17 +217,14 @@ impl Work {
         match item {
             Item::Open(mut entry, ()) => {
                 entry.status = Status::Done;
+                self.outputs.remove_older_probabilities(job, &entry)?;
                 Ok(Ended::Tried(*entry))
             }
             Item::Over(ended) => {
-                if matches!(*ended, Ended::Tried(_))
-                    && let Some(Earlier::Counts(stale) | Earlier::Stale(stale)) = &job.earlier
+                if let Ended::Tried(entry) = &*ended
+                    && entry.output_file.is_none()
                 {
-                    // It must not pass for what this process has found out.
-                    let files = stale.probability_files.iter().map(|side| &side.file);
-                    for file in files.chain([&stale.output]) {
-                        remove(&self.outputs.folder.join(file))?;
-                    }
+                    self.outputs.remove_stale(job, entry)?;
                 }
                 Ok(*ended)
             }
@@ -203,13 +233,13 @@ impl Work {
 
     fn write_case(&self, entry: &mut Entry, segmented: &Segmented) -> Result<()> {
         let Segmented { image, classes } = segmented;
+        if let Some(picture) = self.outputs.picture(&entry.case) {
+            self.draw(&entry.case, segmented, &picture)?;
+        }
         let path = self.place(&entry.output)?;
         write_labels(&path, &image.geometry, &self.model.card().label_values(classes))?;
         entry.output_file = Some(record(&path)?);
-        match &self.outputs.pictures {
-            Some(folder) => self.draw(&entry.case, segmented, folder),
-            None => Ok(()),
-        }
+        Ok(())
     }
 
     /// Writes the probabilities of each class while the case is in the network's stage, so that only one
@@ -246,7 +276,7 @@ impl Work {
         Ok(path)
     }
 
-    fn draw(&self, case: &str, segmented: &Segmented, folder: &Path) -> Result<()> {
+    fn draw(&self, case: &str, segmented: &Segmented, path: &Path) -> Result<()> {
         let Segmented { image, classes } = segmented;
         let volumes = Volumes {
             shape: image.geometry.shape,
@@ -261,8 +291,7 @@ impl Work {
         let row = Row::draw(&CaseView { caption, score: String::new(), volumes, slice });
         let names: Vec<String> =
             self.model.card().labels.iter().map(|label| label.name.clone()).collect();
-        let picture = png(&sheet(&[row], &names))?;
-        console::write_file(&folder.join(format!("{case}.png")), &picture)
+        console::write_file(path, &png(&sheet(&[row], &names))?)
     }
 }
 
@@ -291,16 +320,6 @@ fn concerns_one_name(reason: &io::Error) -> bool {
 
 fn record(path: &Path) -> Result<FileRecord> {
     FileRecord::of(path).with_context(|| format!("cannot read {} again", path.display()))
-}
-
-fn remove(path: &Path) -> Result<()> {
-    match fs::remove_file(path) {
-        // A folder in its place passes for nothing.
-        Err(error) if error.kind() != io::ErrorKind::NotFound && !path.is_dir() => {
-            Err(error).with_context(|| format!("cannot remove {}", path.display()))
-        }
-        _ => Ok(()),
-    }
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 //! case is, [`pipeline`] for what is in memory at once.
 
 mod case;
+mod in_place;
 mod naming;
 mod pipeline;
 mod tally;
@@ -19,8 +20,8 @@ use duomo_train::{CommonRules, Ensemble, Mirroring, Model, PostProcessing, Segme
 
 use super::device::DeviceArguments;
 use crate::batch::{
-    Entry, FILE_NAME, FileRecord, Input, Manifest, ModelFile, Precision, Recipe, Shard, Status,
-    collect,
+    FILE_NAME, FileRecord, Input, Listing, Manifest, ModelFile, Precision, Recipe, Shard, Status,
+    collect, manifests_in,
 };
 use crate::console;
 use crate::exit::{Fault, Outcome, usage};
@@ -74,10 +75,10 @@ pub(crate) struct Arguments {
     /// Also write every case's volumes, in ml, as one line of this file.
     #[arg(long, value_name = "FILE")]
     csv: Option<PathBuf>,
-    /// Also write a picture of each case into this folder.
+    /// Also write a picture of each case into this folder; a done case without one is segmented again for it.
     #[arg(long, value_name = "DIR")]
     pictures: Option<PathBuf>,
-    /// Segment images again whose label maps are there.
+    /// Segment images again whose label maps are there, and replace also what somebody else put in their places.
     #[arg(long)]
     overwrite: bool,
     /// Try images again that failed before.
@@ -127,7 +128,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Outcome> {
     work.outputs.naming.describe(&arguments.out, &work.model.card().labels, &work.recipe)?;
     let (mut manifest, listing) =
         Manifest::open(&arguments.out.join(manifest_name(arguments.shard)))?;
-    let jobs = jobs(arguments, inputs, &work, listing.entries)?;
+    let jobs = jobs(arguments, inputs, &work, listing)?;
 
     remove_leftovers(&arguments.out, &jobs)?;
 
@@ -209,6 +210,7 @@ fn work(arguments: &Arguments) -> Result<Work> {
         folder: arguments.out.clone(),
         naming: if arguments.bids { Naming::Bids } else { Naming::Plain },
         pictures: arguments.pictures.clone(),
+        replace_foreign: arguments.overwrite,
     };
     Ok(Work { model, modality, recipe, outputs })
 }
@@ -246,8 +248,14 @@ fn jobs(
     arguments: &Arguments,
     inputs: Vec<Input>,
     work: &Work,
-    mut entries: BTreeMap<String, Entry>,
+    Listing { mut entries, mut written, .. }: Listing,
 ) -> Result<Vec<Job>> {
+    for manifest in manifests_in(&arguments.out)? {
+        // One that cannot be read vouches for no file, so that more of them stay as they are.
+        for (output, digests) in Listing::read(&manifest).unwrap_or_default().written {
+            written.entry(output).or_default().extend(digests);
+        }
+    }
     let recipe = work.recipe.digest();
     let mut taken = BTreeMap::<PathBuf, String>::new();
     let (mut jobs, mut by_others) = (Vec::new(), Vec::new());
@@ -277,7 +285,8 @@ fn jobs(
                 Earlier::Stale(Box::new(entry))
             }
         });
-        jobs.push(Job { case, input: path, output, earlier });
+        let written = written.remove(&output).unwrap_or_default();
+        jobs.push(Job { case, input: path, output, earlier, written });
     }
     if let Some(differences) = by_others.first() {
         console::note(&format!(

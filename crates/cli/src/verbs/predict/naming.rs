@@ -4,15 +4,19 @@
 //! Imaging Data Structure, 1.10.
 
 use std::fmt::Write as _;
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use duomo_data::LabelClass;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::batch::Recipe;
 use crate::console;
 use crate::exit::Fault;
+
+/// What validators of BIDS are told to ignore.
+const MANIFESTS: &str = "manifest*.jsonl";
 
 /// How files are named.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,10 +74,20 @@ impl Naming {
     ///
     /// # Errors
     ///
-    /// A folder that cannot be written to.
+    /// A folder that another data set describes already, or that cannot be written to.
     pub(super) fn describe(self, out: &Path, labels: &[LabelClass], recipe: &Recipe) -> Result<()> {
         if self == Self::Plain {
             return Ok(());
+        }
+        let path = out.join("dataset_description.json");
+        if path.exists() && !is_by_duomo(&path) {
+            return Err(Fault::Usage(format!(
+                "{} describes a data set that duomo did not make, and --bids would replace it; give --out a folder \
+                 of its own, such as {}",
+                path.display(),
+                out.join("derivatives/duomo").display()
+            ))
+            .into());
         }
         let models: Vec<&str> = recipe.models.iter().map(|model| &model.blake3[..]).collect();
         let description = json!({
@@ -89,15 +103,29 @@ impl Naming {
             }],
         });
         let description = serde_json::to_string_pretty(&description)? + "\n";
-        console::write_file(&out.join("dataset_description.json"), description.as_bytes())?;
+        console::write_file(&path, description.as_bytes())?;
         let mut table = String::from("index\tname\n0\tbackground\n");
         for label in labels {
             let name = label.name.replace(['\t', '\n'], " ");
             let _ = writeln!(table, "{}\t{name}", label.values[0]);
         }
         console::write_file(&out.join("dseg.tsv"), table.as_bytes())?;
-        console::write_file(&out.join(".bidsignore"), b"manifest*.jsonl\n")
+        let path = out.join(".bidsignore");
+        let ignored = fs::read_to_string(&path).unwrap_or_default();
+        if ignored.lines().any(|line| line == MANIFESTS) {
+            return Ok(());
+        }
+        let end = if ignored.is_empty() || ignored.ends_with('\n') { "" } else { "\n" };
+        console::write_file(&path, format!("{ignored}{end}{MANIFESTS}\n").as_bytes())
     }
+}
+
+/// Whether a `dataset_description.json` says that Duomo made the folder.
+fn is_by_duomo(path: &Path) -> bool {
+    let text = fs::read_to_string(path).unwrap_or_default();
+    let description = serde_json::from_str::<Value>(&text).unwrap_or_default();
+    let makers = description["GeneratedBy"].as_array();
+    makers.is_some_and(|makers| makers.iter().any(|maker| maker["Name"] == "Duomo"))
 }
 
 /// The entities of a BIDS name, such as `sub-01_ses-2_run-1`.
@@ -192,11 +220,36 @@ mod tests {
 
         Naming::Bids.describe(folder.path(), &labels, &Recipe::example("LGE")).unwrap();
 
-        let read = |name: &str| std::fs::read_to_string(folder.path().join(name)).unwrap();
+        let read = |name: &str| fs::read_to_string(folder.path().join(name)).unwrap();
         assert_eq!(read("dseg.tsv"), "index\tname\n0\tbackground\n500\tLV\n200\tmyo\n600\tRV\n");
-        let description: serde_json::Value =
-            serde_json::from_str(&read("dataset_description.json")).unwrap();
+        let description: Value = serde_json::from_str(&read("dataset_description.json")).unwrap();
         assert_eq!(description["DatasetType"], "derivative");
         assert_eq!(description["GeneratedBy"][0]["Name"], "Duomo");
+        assert_eq!(read(".bidsignore"), "manifest*.jsonl\n");
+    }
+
+    #[test]
+    fn the_description_of_a_study_is_not_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        let [path, ignore] =
+            ["dataset_description.json", ".bidsignore"].map(|name| folder.path().join(name));
+        let describe = || Naming::Bids.describe(folder.path(), &[], &Recipe::example("LGE"));
+        fs::write(&ignore, "extra/").unwrap();
+        for study in
+            ["{\"Name\": \"A study\"}", "{\"GeneratedBy\": [{\"Name\": \"fMRIPrep\"}]}", "no JSON"]
+        {
+            fs::write(&path, study).unwrap();
+
+            let error = describe().unwrap_err();
+
+            assert_eq!(crate::exit::code_of(&error), 2);
+            assert!(error.to_string().ends_with("derivatives/duomo"), "{error}");
+            assert_eq!(fs::read_to_string(&path).unwrap(), study);
+        }
+        fs::remove_file(&path).unwrap();
+        for _ in 0..2 {
+            describe().unwrap();
+            assert_eq!(fs::read_to_string(&ignore).unwrap(), "extra/\nmanifest*.jsonl\n");
+        }
     }
 }

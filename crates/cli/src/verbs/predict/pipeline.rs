@@ -59,7 +59,7 @@ pub(super) fn run(
             if signals::caught().is_some() {
                 break;
             }
-            let item = item.and_then(|item| work.infer(item));
+            let item = item.and_then(|item| work.infer(job, item));
             if to_write.send((job, item)).is_err() {
                 break;
             }

@@ -1,5 +1,7 @@
 //! `duomo merge-manifests`: proof that nothing was lost or done twice.
 
+mod files;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -7,16 +9,18 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 use serde::Serialize;
 
-use crate::batch::{Entry, FILE_NAME, Listing, Recipe, Status, collect};
+use crate::batch::{Entry, Listing, Recipe, Status, collect};
 use crate::console;
 use crate::exit::{Fault, Outcome};
 use crate::table::{Align, Table};
+use files::{beside, check_target, manifest_paths, write_merged};
 
 /// Arguments of `duomo merge-manifests`.
 #[derive(Debug, clap::Args)]
+#[command(override_usage = "duomo merge-manifests <MANIFEST>... [--inputs <INPUT>...] [OPTIONS]")]
 pub(crate) struct Arguments {
-    /// Manifests of `duomo predict`, or folders of predictions that hold them.
-    #[arg(required = true, value_name = "MANIFEST")]
+    /// Manifests of `duomo predict`, or folders of predictions that hold them; before --inputs.
+    #[arg(required_unless_present = "inputs", value_name = "MANIFEST")]
     manifests: Vec<PathBuf>,
     /// Everything that was to be predicted: files, folders or quoted patterns, as for `predict`.
     #[arg(long, num_args = 1.., value_name = "INPUT")]
@@ -40,8 +44,17 @@ pub(crate) struct Arguments {
 /// What is missing, failed, done twice or damaged is no error:
 /// it is listed, and the exit code is 4.
 pub(crate) fn run(arguments: &Arguments) -> Result<Outcome> {
+    if arguments.manifests.is_empty() {
+        let text = "no manifest is given, for --inputs takes every path behind it: give manifests first, as in \
+                    duomo merge-manifests labels --inputs scans";
+        return Err(Fault::Usage(text.into()).into());
+    }
+    let paths = manifest_paths(&arguments.manifests)?;
+    if let Some(out) = &arguments.out {
+        check_target(out, &paths)?;
+    }
     let mut listings = Vec::new();
-    for path in manifest_paths(&arguments.manifests)? {
+    for path in paths {
         listings.push((path.clone(), Listing::read(&path)?));
     }
     let wanted = if arguments.inputs.is_empty() && arguments.list.is_empty() {
@@ -67,24 +80,6 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Outcome> {
         console::print(&coverage.text())?;
     }
     Ok(if coverage.is_complete() { Outcome::Done } else { Outcome::SomeFailed })
-}
-
-/// Writes one manifest; label maps that do not lie below its folder get their whole path.
-fn write_merged(path: &Path, merged: BTreeMap<String, (PathBuf, Entry)>) -> Result<()> {
-    let mut text = String::new();
-    for (manifest, mut entry) in merged.into_values() {
-        if manifest.parent() != path.parent() {
-            entry.output = std::path::absolute(beside(&manifest, &entry.output))?;
-        }
-        text.push_str(&serde_json::to_string(&entry)?);
-        text.push('\n');
-    }
-    console::write_file(path, text.as_bytes())
-}
-
-/// The label map that an entry of a manifest means.
-fn beside(manifest: &Path, output: &Path) -> PathBuf {
-    manifest.parent().unwrap_or(Path::new("")).join(output)
 }
 
 /// What the manifests prove.
@@ -116,39 +111,6 @@ struct Coverage {
 struct Remark {
     case: String,
     reason: String,
-}
-
-/// A folder stands for the manifests in it.
-fn manifest_paths(given: &[PathBuf]) -> Result<Vec<PathBuf>> {
-    let stem = FILE_NAME.trim_end_matches("jsonl");
-    let mut paths = Vec::new();
-    for path in given {
-        if !path.is_dir() {
-            paths.push(path.clone());
-            continue;
-        }
-        let cannot =
-            |error| Fault::Data(format!("cannot list the folder {}: {error}", path.display()));
-        let before = paths.len();
-        for entry in std::fs::read_dir(path).map_err(cannot)? {
-            let path = entry.map_err(cannot)?.path();
-            let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-            if name
-                .strip_prefix(stem)
-                .is_some_and(|rest| rest.split('.').next_back() == Some("jsonl"))
-            {
-                paths.push(path);
-            }
-        }
-        if paths.len() == before {
-            let text = format!("{} holds no manifest ({stem}jsonl)", path.display());
-            let remedy = "; give the folder that `duomo predict --out` wrote to";
-            return Err(Fault::Data(text + remedy).into());
-        }
-    }
-    paths.sort();
-    paths.dedup();
-    Ok(paths)
 }
 
 /// Compares what manifests say, and returns the entry of every case that counts, with its manifest.
@@ -286,7 +248,7 @@ mod tests {
     use std::fs;
 
     use super::*;
-    use crate::batch::FileRecord;
+    use crate::batch::{FILE_NAME, FileRecord, SideFile};
 
     fn listing(entries: &[Entry]) -> Listing {
         let folder = tempfile::tempdir().unwrap();
@@ -306,6 +268,10 @@ mod tests {
                 let path = folder.join(output);
                 fs::write(&path, case).unwrap();
                 entry.output_file = FileRecord::of(&path).ok();
+                let side = format!("{case}_1-LV.nii.gz");
+                fs::write(folder.join(&side), case).unwrap();
+                let record = FileRecord::of(&folder.join(&side)).unwrap();
+                entry.probability_files = vec![SideFile { file: side.into(), record }];
             }
             Status::Failed => entry.error = Some("too short".into()),
         }
