@@ -59,7 +59,7 @@ fn row(rank: &str, case: &CaseScores, dataset: &Dataset) -> Result<Row> {
     let slice = telling_slice(&volumes);
     let dice = case.classes.iter().map(|class| format!("{} {}", class.name, number(class.dice, 3)));
     Ok(Row::draw(&CaseView {
-        caption: format!("{rank}: {}  slice {} of {}", case.case, slice + 1, volumes.shape[0]),
+        caption: format!("{rank}: {}  {}", case.case, loaded.slice_name(slice)),
         score: format!("Dice  {}", dice.collect::<Vec<_>>().join("  ")),
         volumes,
         slice,

@@ -23,11 +23,11 @@ use std::path::Path;
 use rayon::prelude::*;
 
 pub use options::{GeometryCheck, LabelResampling, Plane, Preparation};
+pub use orientation::Orientation;
 pub use placement::Placement;
 pub use window::{CropCentre, PlaneBox};
 
 use crate::{Case, Error, Geometry, Image, LabelMap, Labels, read_image, read_labels};
-use orientation::Orientation;
 use resample::Axis;
 pub(crate) use resample::whole;
 
