@@ -129,6 +129,10 @@ fn a_killed_grid_goes_on_to_the_same_scores_and_becomes_tables() {
         };
         assert!(weights("whole") == weights("broken"), "run {index} differs");
     }
+    // As if it had been killed between a run's end and its pictures.
+    let pictures = fixture.folder_of("broken", 0).join("pictures");
+    let drawn = fs::read(pictures.join("LGE.png")).unwrap();
+    fs::remove_dir_all(&pictures).unwrap();
     let again = fixture.grid("run", "broken", &[]);
     assert!(stderr(&again).contains("2 runs: 2 done, 0 unfinished, 0 missing"));
     assert!(!stderr(&again).contains("begins"), "{}", stderr(&again));
