@@ -19,7 +19,7 @@ pub(crate) struct TrainArgs {
     #[arg(long, default_value = "csa")]
     method: String,
     /// Name or file of the schedule; `quick` on phantom data and `paper` on real data by default.
-    #[arg(long)]
+    #[arg(long, value_name = "NAME|FILE")]
     schedule: Option<String>,
     #[command(flatten)]
     device: DeviceArgs,
@@ -42,10 +42,26 @@ pub(crate) struct DeviceArgs {
 impl DeviceArgs {
     /// The program that can do so.
     pub(crate) fn program<'a>(&self, root: &'a Path) -> Duomo<'a> {
-        let card = self.device.as_deref().is_some_and(|device| device.starts_with("cuda"));
         let plain = self.precision.as_deref().is_none_or(|precision| precision == "f32");
-        let feature = card.then_some(if plain { "cuda" } else { "cudnn" });
+        let feature = self.is_card().then_some(if plain { "cuda" } else { "cudnn" });
         Duomo { root, feature }
+    }
+
+    /// Says how long the paper's schedule takes on a processor where nobody asked for it.
+    pub(crate) fn say_if_slow(&self, schedule: Option<&str>, usual: &str) {
+        if self.is_slow(schedule, usual) {
+            console::say(
+                "schedule paper: three to five days a run on two cores; --schedule hour is the one for a processor",
+            );
+        }
+    }
+
+    fn is_slow(&self, schedule: Option<&str>, usual: &str) -> bool {
+        schedule.is_none() && usual == "paper" && !self.is_card()
+    }
+
+    fn is_card(&self) -> bool {
+        self.device.as_deref().is_some_and(|device| device.starts_with("cuda"))
     }
 
     /// The arguments that say so.
@@ -81,6 +97,7 @@ pub(crate) fn train(
         Some(folder) => (absolute(folder)?, "paper"),
         None => (duomo.phantom(dataset)?, "quick"),
     };
+    args.device.say_if_slow(args.schedule.as_deref(), usual_schedule);
     duomo.run(&train_arguments(dataset, &folder, usual_schedule, args)?)
 }
 
@@ -224,6 +241,16 @@ mod tests {
         assert_eq!(features(&on("cuda", Some("bf16"))), ["--features", "cudnn"]);
         let arguments: Vec<_> = on("cuda", Some("bf16")).arguments().collect();
         assert_eq!(words(&arguments), "--device cuda --precision bf16");
+    }
+
+    #[test]
+    fn only_a_schedule_that_nobody_asked_for_is_called_slow() {
+        let cpu = DeviceArgs::default();
+        let card = DeviceArgs { device: Some("cuda".to_owned()), precision: None };
+
+        assert!(cpu.is_slow(None, "paper"));
+        assert!(!cpu.is_slow(None, "quick") && !cpu.is_slow(Some("paper"), "paper"));
+        assert!(!card.is_slow(None, "paper"));
     }
 
     #[test]

@@ -21,7 +21,7 @@ pub(crate) struct ReproduceArgs {
     #[arg(long, env = "DUOMO_MMWHS", value_name = "DIR")]
     data_mmwhs: Option<PathBuf>,
     /// Name or file of the schedule; `quick` on phantom data and `paper` on real data by default.
-    #[arg(long, value_name = "quick|hour|paper|FILE")]
+    #[arg(long, value_name = "NAME|FILE")]
     schedule: Option<String>,
     /// Seeds 0 to N − 1, each with its own draw of test patients.
     #[arg(long, value_name = "N", default_value_t = 1)]
@@ -55,6 +55,7 @@ pub(crate) fn run(root: &Path, args: &ReproduceArgs) -> Result<()> {
     let duomo = args.device.program(root);
     duomo.build()?;
     let (data, usual_schedule) = data(duomo, args)?;
+    args.device.say_if_slow(args.schedule.as_deref(), usual_schedule);
     let grid = grid_arguments(&data, usual_schedule, args)?;
     let verb = |verb: &str| [OsString::from("grid"), verb.into()].into_iter().chain(grid.clone());
     let runs = verb("run").chain(["--jobs".into(), args.jobs.to_string().into()]);

@@ -22,6 +22,8 @@
 //! of the labels, `h, w` those of a feature map, `M, N` channels of layers l and k, `P = M·N`,
 //! `C` classes, `R` regions (a class, or a class within a slice).
 //!
+//! With the feature `cuda` affinities of `f32` tensors on an NVIDIA card are computed there.
+//!
 //! # Source
 //!
 //! \[Chen2020\] J. Chen, W. Li, H. Li, J. Zhang, *Deep Class-Specific Affinity-Guided Convolutional

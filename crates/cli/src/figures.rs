@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result};
 use duomo_train::{CaseScores, Cell, LearningCurve, MethodRuns, Statistic, Summary};
 
 use crate::console;
-use crate::loaded_case::{LoadedCase, classes};
+use crate::loaded_case::LoadedCase;
 use crate::pictures::{
     BoxPlot, CaseView, Chart, Line, Row, Volumes, box_plots, charts, png, sheet, telling_slice,
 };
@@ -62,8 +62,7 @@ fn median_patient<'a>(cases: &BTreeMap<&'a str, Vec<(&str, &CaseScores)>>) -> Op
 
 fn methods_row(modality: &str, methods: &[(&str, &CaseScores)], cell: &Cell) -> Result<Row> {
     let (_, case) = methods.first().context("no method tested it")?;
-    let dataset = &cell.experiment.dataset;
-    let loaded = LoadedCase::read(case, dataset)?;
+    let loaded = LoadedCase::read(case, &cell.experiment.dataset)?;
     let volumes = loaded.volumes();
     // One window for all methods: that of the reference.
     let volumes =
@@ -72,11 +71,11 @@ fn methods_row(modality: &str, methods: &[(&str, &CaseScores)], cell: &Cell) -> 
         .iter()
         .map(|(method, case)| {
             let title = format!("{method} {}", number(case.mean_dice(), 3));
-            Ok((title, classes(&case.prediction, dataset)?))
+            Ok((title, loaded.classes(&case.prediction)?))
         })
         .collect::<Result<_>>()?;
     let slice = telling_slice(&volumes);
-    let caption = format!("{modality}: {}  slice {} of {}", case.case, slice + 1, volumes.shape[0]);
+    let caption = format!("{modality}: {}  {}", case.case, loaded.slice_name(slice));
     let view =
         CaseView { caption, score: "numbers: mean Dice of the patient".to_owned(), volumes, slice };
     let predictions: Vec<(&str, &[u8])> =

@@ -17,7 +17,7 @@ pub(crate) struct Verbosity {
     /// Say only what needs attention; no bars.
     #[arg(short, long, global = true, display_order = 900, conflicts_with = "verbose")]
     quiet: bool,
-    /// Say more; twice: everything.
+    /// Say all there is, a line each; no bars.
     #[arg(short, long, global = true, display_order = 901, action = clap::ArgAction::Count)]
     verbose: u8,
 }
@@ -30,8 +30,7 @@ impl Verbosity {
         match (self.quiet, self.verbose) {
             (true, _) => Level::WARN,
             (false, 0) => Level::INFO,
-            (false, 1) => Level::DEBUG,
-            (false, _) => Level::TRACE,
+            (false, _) => Level::DEBUG,
         }
     }
 
@@ -133,7 +132,7 @@ mod tests {
         assert_eq!(level(true, 0), Level::WARN);
         assert_eq!(
             [0, 1, 2, 9].map(|n| level(false, n)),
-            [Level::INFO, Level::DEBUG, Level::TRACE, Level::TRACE]
+            [Level::INFO, Level::DEBUG, Level::DEBUG, Level::DEBUG]
         );
     }
 

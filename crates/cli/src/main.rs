@@ -34,7 +34,7 @@ use verbs::Verb;
 #[derive(Debug, Parser)]
 #[command(name = "duomo", version, propagate_version = true)]
 #[command(after_help = "Exit codes: 0 done, 1 failed while running, 2 wrong usage, 3 bad data, \
-                        4 some cases failed.\nNothing is ever sent or fetched over a network.")]
+                        4 some cases failed,\n130 and 143 interrupted.\nNothing is ever sent or fetched over a network.")]
 struct Arguments {
     #[command(subcommand)]
     verb: Verb,

@@ -11,6 +11,29 @@ use crate::loaded_case::LoadedCase;
 use crate::pictures::{CaseView, Row, png, sheet, telling_slice};
 use crate::table::number;
 
+/// Writes the sheets of a finished run that are not there: a process that is killed between a run's end and
+/// its last picture leaves it without some.
+///
+/// # Errors
+///
+/// As [`write_run_pictures`].
+pub(crate) fn write_missing_pictures(
+    summary: &Summary,
+    dataset: &Dataset,
+    folder: &Path,
+) -> Result<()> {
+    let tested = |name: &str| summary.cases.iter().any(|case| case.modality == name);
+    let names = summary.modalities.iter().map(|modality| &modality.name[..]);
+    if names.filter(|name| tested(name)).all(|name| sheet_path(folder, name).is_file()) {
+        return Ok(());
+    }
+    write_run_pictures(summary, dataset, folder).map(drop)
+}
+
+fn sheet_path(folder: &Path, modality: &str) -> PathBuf {
+    folder.join(format!("{modality}.png"))
+}
+
 /// Writes one sheet per modality into `folder` and returns their paths.
 ///
 /// # Errors
@@ -35,7 +58,7 @@ pub(crate) fn write_run_pictures(
         if rows.is_empty() {
             continue;
         }
-        let path = folder.join(format!("{}.png", modality.name));
+        let path = sheet_path(folder, &modality.name);
         console::write_file(&path, &png(&sheet(&rows, &names))?)?;
         paths.push(path);
     }
@@ -59,7 +82,7 @@ fn row(rank: &str, case: &CaseScores, dataset: &Dataset) -> Result<Row> {
     let slice = telling_slice(&volumes);
     let dice = case.classes.iter().map(|class| format!("{} {}", class.name, number(class.dice, 3)));
     Ok(Row::draw(&CaseView {
-        caption: format!("{rank}: {}  slice {} of {}", case.case, slice + 1, volumes.shape[0]),
+        caption: format!("{rank}: {}  {}", case.case, loaded.slice_name(slice)),
         score: format!("Dice  {}", dice.collect::<Vec<_>>().join("  ")),
         volumes,
         slice,

@@ -32,8 +32,8 @@ pub use inspect::{
     Finding, FindingKind, FixedHeader, Glimpse, InspectedCase, Inspection, fix_headers, inspect,
 };
 pub use prepare::{
-    CropCentre, GeometryCheck, LabelResampling, Placement, Plane, PlaneBox, Preparation,
-    PreparedCase, prepare, prepare_all, prepare_volume,
+    CropCentre, GeometryCheck, LabelResampling, Orientation, Placement, Plane, PlaneBox,
+    Preparation, PreparedCase, prepare, prepare_all, prepare_volume,
 };
 pub use sampler::{Batch, Sampler, SliceId, slices_of};
 pub use split::{Split, SplitOptions, split};

@@ -3,7 +3,9 @@
 //! Feature maps are `[B, H, W, C]` and kernels `[K, R, S, C]` (outputs, rows, columns, inputs). Every
 //! operation is one folder: `mod.rs` says what it computes and how it is differentiated, `reference.rs`
 //! is the slow `f64` truth, `cpu.rs` the fast `f32` twin, and `tests.rs` holds both to each other.
-//! Tensors of type `f64` always take the reference, so a whole network can be checked against
+//! Adam, skips, dropout, max-pooling and pixel shuffle are so short that one `cpu.rs` serves both types; their tests
+//! hold the truth. The losses here are a card's, so they have a reference and no `cpu.rs`.
+//! Tensors of type `f64` never take a fast twin, so a whole network can be checked against
 //! published values to nine digits.
 //!
 //! [`fused_conv2d()`] joins a convolution with the norm before it and what follows it in one pass over memory,
@@ -16,7 +18,8 @@
 //!
 //! With the feature `cuda` every operation also takes `f32` tensors on an NVIDIA card, where no function waits
 //! for the card. Norms there are [`batch_statistics`] and [`Activation`]; the losses' kernels are [`losses`], whose CPU
-//! twins are those of `duomo-model`. With the feature `cudnn` convolutions on a card are cuDNN's.
+//! twins are those of `duomo-model`. With the feature `cudnn` convolutions on a card are cuDNN's, in f32, TF32 or bf16. The
+//! feature `emulator` is for tests of other crates: it runs the CUDA kernels on the CPU.
 
 mod adam;
 mod add_skip;

@@ -1,4 +1,4 @@
-//! What a synthetic heart looks like in two modalities: anatomy, contrast, scanner artefacts.
+//! What a synthetic heart looks like in five modalities: anatomy, contrast, scanner artefacts.
 //!
 //! A patient is a parametric body (chest, lungs, diaphragm, abdomen, heart) under a smooth random
 //! deformation. A modality turns tissues into signal by the equation of its pulse sequence, and a

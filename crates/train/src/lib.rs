@@ -8,6 +8,9 @@
 //! - [`FilledTable`]: the tables of a [`Paper`], our numbers beside its own
 //! - [`Observer`]: how a run tells what it does; nothing in this crate prints
 //!
+//! With the feature `cuda` runs and predictions take an NVIDIA card ([`Compute`]); with `cudnn` convolutions there are
+//! cuDNN's, in f32, TF32 or bf16.
+//!
 //! # Sources
 //!
 //! - \[Chen2020\] J. Chen, W. Li, H. Li, J. Zhang, *Deep Class-Specific Affinity-Guided Convolutional

@@ -26,6 +26,19 @@ pub(super) fn text_width(text: &str) -> u32 {
     u32::try_from(text.chars().count()).map_or(u32::MAX, |count| count.saturating_mul(ADVANCE))
 }
 
+/// `text` as far as it fits into `width` pixels: what sticks out is left out of its middle.
+pub(super) fn fitted(text: &str, width: u32) -> String {
+    const GAP: &str = "...";
+    let most = (width / ADVANCE) as usize;
+    let count = text.chars().count();
+    if count <= most {
+        return text.to_owned();
+    }
+    let kept = most.saturating_sub(GAP.len());
+    let head = text.chars().take(kept / 2);
+    head.chain(GAP.chars()).chain(text.chars().skip(count - kept.div_ceil(2))).collect()
+}
+
 /// Writes `text` with its upper left corner at `[x, y]`; what sticks out is cut.
 pub(super) fn write(canvas: &mut RgbImage, [x, y]: [u32; 2], text: &str, colour: Rgb<u8>) {
     for (index, character) in (0u32..).zip(text.chars()) {
@@ -81,6 +94,16 @@ mod tests {
         write(&mut canvas, [0, 0], "a long caption", Rgb([255, 255, 255]));
 
         assert!(canvas.pixels().any(|pixel| *pixel == Rgb([255, 255, 255])));
+    }
+
+    #[test]
+    fn of_long_text_both_ends_stay() {
+        let text = "sub-0123456789_ses-baseline_acq-shortaxis_LGE  slice 5 of 12";
+
+        let short = fitted(text, 30 * ADVANCE + 1);
+
+        assert_eq!(short, "sub-012345678... slice 5 of 12");
+        assert_eq!(fitted(text, text_width(text)), text);
     }
 
     #[test]

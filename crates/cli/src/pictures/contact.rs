@@ -9,6 +9,9 @@ use super::{CaseView, GAP, Volumes, legend, panel};
 /// Side of a case's square in pixels.
 const SIDE: u32 = 200;
 
+/// What names in the colour of these words mean.
+const MARKED: &str = "orange: a finding";
+
 /// Cases side by side.
 const COLUMNS: usize = 8;
 
@@ -38,6 +41,11 @@ pub(crate) fn contact_sheet(thumbs: &[Thumb<'_>], classes: &[String]) -> RgbImag
         parts.push(line);
     }
     parts.extend(legend(classes, &[], width));
+    if thumbs.iter().any(|thumb| thumb.marked) {
+        let mut line = blank(width, TEXT_HEIGHT + GAP);
+        write(&mut line, [GAP, 0], MARKED, MARK);
+        parts.push(line);
+    }
     stack(&parts)
 }
 
@@ -85,7 +93,15 @@ mod tests {
         let inked = |colour| sheet.pixels().filter(|pixel| **pixel == colour).count();
         // An outline two pixels wide around 100 × 40 pixels on each of nine squares.
         assert!((9 * 400..9 * 800).contains(&inked(class_colour(1))), "{}", inked(class_colour(1)));
-        assert!(inked(MARK) > 100 && inked(TEXT) > 8 * inked(MARK) / 2);
+        let plain = contact_sheet(&thumbs[..1], &["LV".to_owned()]);
+        let alone = contact_sheet(&thumbs[4..5], &["LV".to_owned()]);
+        assert_eq!(alone.height(), plain.height() + TEXT_HEIGHT + GAP, "the mark is explained");
+        let legends = sheet.height() - 2 * (TEXT_HEIGHT + GAP);
+        let named = |colour| {
+            let above = sheet.enumerate_pixels().filter(|(_, y, _)| *y < legends);
+            above.filter(|(.., pixel)| **pixel == colour).count()
+        };
+        assert!(named(MARK) > 100 && named(TEXT) > 8 * named(MARK) / 2);
     }
 
     #[test]

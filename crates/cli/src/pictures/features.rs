@@ -1,11 +1,13 @@
 //! Feature maps beside their slice, and affinities of the modalities beside each other.
 
 use duomo_train::{AffinityMatrices, ClassMap, ExampleMaps};
+use image::imageops::{flip_horizontal_in_place, flip_vertical_in_place};
 use image::{Rgb, RgbImage};
 
 use super::canvas::{TEXT_HEIGHT, blank, fill, paste, stack, text_width, write};
 use super::heat::{diverging, picture, rising};
 use super::palette::{QUIET, TEXT, blend, class_colour, to_byte};
+use super::view::{reversed_in_plane, slice_name};
 use super::{GAP, legend};
 
 /// Side of a panel in pixels.
@@ -23,16 +25,16 @@ pub(crate) fn feature_maps(examples: &[ExampleMaps], classes: &[String]) -> RgbI
     let mut parts = Vec::new();
     for example in examples {
         let caption = format!(
-            "{}: {}  slice {}  features of group {}",
+            "{}: {}  {}  features of group {}",
             example.modality,
             example.patient,
-            example.slice + 1,
+            slice_name(example.plane, example.slice, example.slices),
             example.group
         );
-        let mut panels = vec![("labels".to_owned(), labelled(example))];
+        let mut panels = vec![("labels".to_owned(), turned(labelled(example), example))];
         panels.extend(example.maps.iter().map(|map| {
             let title = format!("{} {:.2}", classes[map.class], map.balanced_share);
-            (title, mapped(map, example))
+            (title, turned(mapped(map, example), example))
         }));
         parts.push(titled_row(&caption, &panels, width));
     }
@@ -102,6 +104,18 @@ fn scale_row(low: &str, high: &str, width: u32, colour: impl Fn(f32) -> Rgb<u8>)
     row
 }
 
+/// A panel the way round in which all pictures show a slice.
+fn turned(mut panel: RgbImage, example: &ExampleMaps) -> RgbImage {
+    let [rows, columns] = reversed_in_plane(&example.affine, example.plane);
+    if rows {
+        flip_vertical_in_place(&mut panel);
+    }
+    if columns {
+        flip_horizontal_in_place(&mut panel);
+    }
+    panel
+}
+
 /// The slice in grey with its labels outlined.
 fn labelled(example: &ExampleMaps) -> RgbImage {
     let mut sorted = example.image.clone();
@@ -149,6 +163,8 @@ fn outlined(mut panel: RgbImage, example: &ExampleMaps, ink: impl Fn(u8) -> Rgb<
 
 #[cfg(test)]
 mod tests {
+    use duomo_data::Plane;
+
     use super::super::palette::BACKGROUND;
     use super::*;
 
@@ -165,6 +181,9 @@ mod tests {
             modality: "LGE".to_owned(),
             patient: "p1".to_owned(),
             slice: 0,
+            slices: 3,
+            plane: Plane::Stored,
+            affine: [[1.0, 0.0, 0.0, 0.0], [0.0, 1.0, 0.0, 0.0], [0.0, 0.0, 1.0, 0.0]],
             side: 8,
             image: (0..64u8).map(f32::from).collect(),
             labels,
@@ -183,6 +202,29 @@ mod tests {
         // Both signs count as bright, and the class is outlined.
         assert_eq!(panel[(200, 200)], rising(1.0));
         assert_ne!(panel[(128, 100)], rising(1.0));
+    }
+
+    #[test]
+    fn maps_are_turned_like_cases() {
+        let names = ["background".to_owned(), "LV".to_owned()];
+        let towards_left_and_back =
+            [[-1.0, 0.0, 0.0, 0.0], [0.0, -1.0, 0.0, 0.0], [0.0, 0.0, 1.0, 0.0]];
+        let panels = |plane, affine| {
+            let example = ExampleMaps { plane, affine, ..example() };
+            let picture = feature_maps(&[example], &names);
+            let top = GAP + 2 * (TEXT_HEIGHT + GAP / 2);
+            let panel =
+                |left| image::imageops::crop_imm(&picture, left, top, SIDE, SIDE).to_image();
+            [panel(GAP), panel(2 * GAP + SIDE)]
+        };
+
+        let as_stored = panels(Plane::Stored, towards_left_and_back);
+        let turned = panels(Plane::Stored, example().affine);
+        let coronal = panels(Plane::Coronal, towards_left_and_back);
+
+        assert_eq!(as_stored, [labelled(&example()), mapped(&example().maps[0], &example())]);
+        assert_eq!(turned, as_stored.each_ref().map(image::imageops::rotate180));
+        assert_eq!(coronal, turned);
     }
 
     #[test]

@@ -21,9 +21,9 @@ pub(crate) use boxes::{BoxPlot, box_plots};
 pub(crate) use chart::{Chart, Line, charts};
 pub(crate) use contact::{Thumb, contact_sheet};
 pub(crate) use features::{affinities, feature_maps};
-pub(crate) use view::{Volumes, reversed_axes, telling_slice};
+pub(crate) use view::{Volumes, reversed_axes, reversed_in_plane, slice_name, telling_slice};
 
-use canvas::{TEXT_HEIGHT, blank, fill, paste, stack, text_width, write};
+use canvas::{TEXT_HEIGHT, blank, fill, fitted, paste, stack, text_width, write};
 use palette::{AGREED, BACKGROUND, CONFUSED, MISSED, QUIET, SPURIOUS, TEXT, class_colour};
 
 /// Side of a panel in pixels.
@@ -144,7 +144,8 @@ fn title_row(titles: &[String]) -> RgbImage {
 
 fn case_row(case: &CaseView<'_>, panels: &[(String, RgbImage)]) -> RgbImage {
     let mut row = blank(row_width(panels.len()), TEXT_HEIGHT + PANEL + 3 * GAP / 2 + GAP / 2);
-    write(&mut row, [GAP, 0], &case.caption, TEXT);
+    let caption = fitted(&case.caption, row.width().saturating_sub(2 * GAP));
+    write(&mut row, [GAP, 0], &caption, TEXT);
     let right = row.width().saturating_sub(GAP + text_width(&case.score));
     if right > 2 * GAP + text_width(&case.caption) {
         write(&mut row, [right, 0], &case.score, TEXT);

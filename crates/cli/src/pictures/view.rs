@@ -1,5 +1,7 @@
 //! What part of a volume a picture shows.
 
+use duomo_data::Plane;
+
 /// Voxels of one case on one grid, class indices with 0 for the background.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Volumes<'a> {
@@ -46,6 +48,26 @@ pub(crate) fn reversed_axes(affine: &[[f64; 4]; 3]) -> [bool; 2] {
     };
     // RAS+ axes point right, to the front and up: each is the opposite of what is expected.
     [runs_forwards(1), runs_forwards(0)]
+}
+
+/// [`reversed_axes`] of a volume with this affine once it was turned to `plane`.
+pub(crate) fn reversed_in_plane(affine: &[[f64; 4]; 3], plane: Plane) -> [bool; 2] {
+    match plane {
+        Plane::Stored => reversed_axes(affine),
+        // Turned volumes run towards the head or the front, and to the right or the front.
+        Plane::Axial | Plane::Coronal | Plane::Sagittal => [true; 2],
+    }
+}
+
+/// Which slice of how many, counted from 0, with the way in which it is cut where that is not the file's.
+pub(crate) fn slice_name(plane: Plane, slice: usize, slices: usize) -> String {
+    let way = match plane {
+        Plane::Stored => "",
+        Plane::Axial => "axial ",
+        Plane::Coronal => "coronal ",
+        Plane::Sagittal => "sagittal ",
+    };
+    format!("{way}slice {} of {slices}", slice + 1)
 }
 
 /// A square window on a slice, in millimetres from the slice's first corner.

@@ -46,11 +46,10 @@ pub(super) fn figure(case: &CaseScores, dataset: &Dataset) -> Result<String> {
     for (index, &slice) in slices.iter().enumerate() {
         let picture = STANDARD.encode(png(&strip(&volumes, slice, SIDE))?);
         let hidden = if index == at { "" } else { " hidden" };
-        let depth = volumes.shape[0];
         let _ = writeln!(
             text,
-            "<img alt=\"slice {} of {depth}\" src=\"data:image/png;base64,{picture}\"{hidden}>",
-            slice + 1
+            "<img alt=\"{}\" src=\"data:image/png;base64,{picture}\"{hidden}>",
+            loaded.slice_name(slice)
         );
     }
     let _ = write!(

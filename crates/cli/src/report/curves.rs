@@ -10,6 +10,8 @@ use crate::table::html_escaped;
 const PLOT: [f64; 2] = [560.0, 180.0];
 /// Space left of and below the plotted area, for numbers.
 const MARGIN: [f64; 2] = [48.0, 28.0];
+/// Space right of the plotted area, for half a number in a phone's larger type.
+const RIGHT: f64 = 30.0;
 /// Space above, for the title.
 const ABOVE: f64 = 26.0;
 /// Parts that an axis is divided into.
@@ -30,7 +32,7 @@ pub(super) fn svg(curve: &LearningCurve) -> String {
 fn chart(title: &str, lines: &[Line<'_>], top: f64) -> String {
     let steps = lines.iter().flat_map(|(_, points)| points.iter().map(|&(step, _)| step));
     let last = steps.max().unwrap_or(1).max(1);
-    let (width, height) = (MARGIN[0] + PLOT[0] + 16.0, ABOVE + PLOT[1] + MARGIN[1]);
+    let (width, height) = (MARGIN[0] + PLOT[0] + RIGHT, ABOVE + PLOT[1] + MARGIN[1]);
     let mut text = format!(
         "<svg viewBox=\"0 0 {width} {height}\" role=\"img\" aria-label=\"{0}\">\n\
          <text x=\"{1}\" y=\"16\">{0}</text>\n",

@@ -22,6 +22,10 @@ use crate::verbs::score_table;
 const STYLE: &str = include_str!("page.css");
 const SCRIPT: &str = include_str!("page.js");
 
+/// What the numbers of [`gradients_table`] are.
+const GRADIENTS: &str = "<p class=\"legend\">Norms of the gradients of Eq. 5's two parts by the kernels that all \
+                         modalities share, on the batch of that step.</p>\n";
+
 /// What the page shows of one run.
 pub(crate) struct ReportedRun {
     folder: PathBuf,
@@ -101,7 +105,8 @@ pub(crate) fn page(runs: &[ReportedRun], worst: usize) -> Result<String> {
         section(&mut body, &format!("Learning curves: {name}"), &curves::svg(&run.curve));
         if !run.curve.gradients.is_empty() {
             let title = format!("What pulls at the shared kernels: {name}");
-            section(&mut body, &title, &gradients_table(&run.curve).html());
+            let content = format!("{GRADIENTS}{}", gradients_table(&run.curve).html());
+            section(&mut body, &title, &content);
         }
     }
     for (run, name) in runs.iter().zip(&names) {

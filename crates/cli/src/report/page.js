@@ -6,11 +6,11 @@ const value = (row, column) => {
   const number = parseFloat(text.replace("−", "-"));
   return { text, number };
 };
-const order = (one, other) => {
+const order = (one, other, direction) => {
   const [a, b] = [Number.isNaN(one.number), Number.isNaN(other.number)];
-  if (a && b) return one.text.localeCompare(other.text, undefined, { numeric: true });
+  if (a && b) return direction * one.text.localeCompare(other.text, undefined, { numeric: true });
   if (a || b) return a ? 1 : -1;
-  return one.number - other.number;
+  return direction * (one.number - other.number);
 };
 for (const title of document.querySelectorAll("th")) {
   title.tabIndex = 0;
@@ -20,10 +20,8 @@ for (const title of document.querySelectorAll("th")) {
     for (const other of table.querySelectorAll("th")) other.removeAttribute("aria-sort");
     title.setAttribute("aria-sort", ascending ? "ascending" : "descending");
     const rows = [...table.tBodies[0].rows];
-    rows.sort((one, other) => {
-      const compared = order(value(one, title.cellIndex), value(other, title.cellIndex));
-      return ascending ? compared : -compared;
-    });
+    const [column, direction] = [title.cellIndex, ascending ? 1 : -1];
+    rows.sort((one, other) => order(value(one, column), value(other, column), direction));
     table.tBodies[0].append(...rows);
   };
   title.addEventListener("click", sort);

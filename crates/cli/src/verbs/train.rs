@@ -7,7 +7,8 @@ use anyhow::{Context as _, Result};
 use clap::{ValueEnum, value_parser};
 use duomo_data::Dataset;
 use duomo_train::{
-    AbsentClass, Experiment, Resume, RunFolder, Statistic, Summary, TrainRequest, train,
+    AbsentClass, Experiment, METHODS, Resume, RunFolder, SCHEDULES, Statistic, Summary,
+    TrainRequest, train,
 };
 
 use super::SEEDS;
@@ -27,11 +28,11 @@ pub(crate) struct Arguments {
     /// Modalities to train, in this order; those of the data set if left out.
     #[arg(long, value_name = "NAME,…", value_delimiter = ',')]
     modalities: Vec<String>,
-    /// Method: single, ummkd, joint, msbn, affinity, csa, or a .toml file.
-    #[arg(long, value_name = "NAME|FILE")]
+    /// What is trained.
+    #[arg(long, value_name = "NAME|FILE", help = format!("Method: {}", known(&METHODS)))]
     method: String,
-    /// Schedule: quick, paper, or a .toml file.
-    #[arg(long, value_name = "NAME|FILE")]
+    /// How long and how wide.
+    #[arg(long, value_name = "NAME|FILE", help = format!("Schedule: {}", known(&SCHEDULES)))]
     schedule: String,
     /// Folder with the data set's files, at any depth.
     #[arg(long, value_name = "DIR")]
@@ -87,6 +88,11 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Outcome> {
         compute: arguments.device.compute()?,
     };
     let start = Instant::now();
+    let schedule = &request.experiment.schedule;
+    console::note(&format!(
+        "schedule {}: {} steps of {} slices per modality, width {}",
+        schedule.label, schedule.steps, schedule.batch, schedule.network.width
+    ));
     let summary = train(&request, &mut Progress::new())
         .with_context(|| format!("cannot finish {}", arguments.out.display()))?;
     let pictures = RunFolder::pictures_of(&arguments.out);
@@ -105,6 +111,12 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Outcome> {
         console::print(&format!("{table}post-processing: {}", summary.postprocessing))?;
     }
     Ok(Outcome::Done)
+}
+
+/// What an argument may be that names one of these, or a file.
+pub(super) fn known(built_in: &[(&str, &str)]) -> String {
+    let names: Vec<&str> = built_in.iter().map(|(name, _)| *name).collect();
+    format!("{}, or a .toml file", names.join(", "))
 }
 
 fn experiment(arguments: &Arguments) -> Result<Experiment> {

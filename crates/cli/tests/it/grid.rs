@@ -129,7 +129,13 @@ fn a_killed_grid_goes_on_to_the_same_scores_and_becomes_tables() {
         };
         assert!(weights("whole") == weights("broken"), "run {index} differs");
     }
+    // As if it had been killed between a run's end and its pictures.
+    let pictures = fixture.folder_of("broken", 0).join("pictures");
+    let drawn = fs::read(pictures.join("LGE.png")).unwrap();
+    fs::remove_dir_all(&pictures).unwrap();
     let again = fixture.grid("run", "broken", &[]);
+    assert!(fs::read(pictures.join("LGE.png")).unwrap() == drawn, "a run keeps no pictures");
+    assert!(pictures.join("bSSFP.png").is_file());
     assert!(stderr(&again).contains("2 runs: 2 done, 0 unfinished, 0 missing"));
     assert!(!stderr(&again).contains("begins"), "{}", stderr(&again));
 
@@ -182,7 +188,9 @@ fn a_grid_with_variants_becomes_an_ablation() {
     assert_eq!(none["pull_at_start"]["mean"], 0.0);
     assert!(five["pull_at_start"]["mean"].as_f64().unwrap() > 0.0);
     assert!(five["validation"]["mean"].is_number() && five["test_of"][0]["mean"].is_number());
-    assert!(read("report-mscmr.html").contains("What pulls at the shared kernels"));
+    let page = read("report-mscmr.html");
+    assert!(page.contains("What pulls at the shared kernels"));
+    assert!(page.contains("Norms of the gradients of Eq. 5's two parts"));
 }
 
 #[test]

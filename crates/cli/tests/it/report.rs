@@ -10,6 +10,21 @@ use crate::{code, duomo, json, stderr};
 /// Names under which Chromium is installed.
 const BROWSERS: [&str; 4] = ["chromium", "chromium-browser", "google-chrome", "chrome"];
 
+/// Sorts a table with an undefined value in both directions, and measures the smallest letters of the charts.
+const PROBE: &str = "\
+<table id=\"probe\"><thead><tr><th>n</th></tr></thead>
+<tbody><tr><td>1</td></tr><tr><td>–</td></tr><tr><td>2</td></tr></tbody></table>";
+const MEASURE: &str = "<script>
+const probe = document.getElementById('probe');
+const sorted = () => {
+  probe.querySelector('th').click();
+  return [...probe.tBodies[0].rows].map((row) => row.textContent).join(' ');
+};
+document.documentElement.dataset.order = [sorted(), sorted()].join(', ');
+const heights = [...document.querySelectorAll('svg text')].map((text) => text.getBoundingClientRect().height);
+document.documentElement.dataset.legible = String(Math.min(...heights) > 11);
+</script></body>";
+
 /// The page's elements after its script has run, in a window of this width; `None` without a browser.
 fn elements(page: &Path, width: u32) -> Option<String> {
     let profile = tempfile::tempdir().expect("a folder can be made");
@@ -57,9 +72,16 @@ fn a_report_is_one_page_that_fits_every_window() {
     for outside in ["http://", "https://", "src=\"/", "href=", "@import", "fetch("] {
         assert!(!html.contains(outside), "the page refers to {outside}");
     }
+    let measured = folder.path().join("measured.html");
+    let probed = html.replace("</main>", &format!("{PROBE}</main>"));
+    fs::write(&measured, probed.replace("</body>", MEASURE)).unwrap();
     for width in [360, 1600] {
-        match elements(&page, width) {
-            Some(dom) => assert!(dom.contains("data-ready=\"true\""), "at a width of {width}"),
+        match elements(&page, width).zip(elements(&measured, width)) {
+            Some((dom, measured)) => {
+                assert!(dom.contains("data-ready=\"true\""), "at a width of {width}");
+                assert!(measured.contains("data-legible=\"true\""), "at a width of {width}");
+                assert!(measured.contains("data-order=\"1 2 –, 2 1 –\""), "at a width of {width}");
+            }
             None => println!("no Chromium here: the page was not opened at a width of {width}"),
         }
     }

@@ -37,6 +37,17 @@ fn help_and_version_are_results() {
 }
 
 #[test]
+fn help_names_every_schedule_and_exit_code() {
+    let schedules = duomo_train::SCHEDULES.map(|(name, _)| name).join(", ");
+    for arguments in [&["train", "--help"][..], &["grid", "run", "--help"]] {
+        let text = stdout(&duomo(arguments));
+        assert!(text.contains(&format!("{schedules}, or a .toml file")), "{text}");
+    }
+    let text = stdout(&duomo(&["--help"]));
+    assert!(text.contains("4 some cases failed,\n130 and 143 interrupted."), "{text}");
+}
+
+#[test]
 fn an_unknown_verb_is_corrected() {
     let output = duomo(&["evalute"]);
 

@@ -23,12 +23,13 @@ use std::path::Path;
 use rayon::prelude::*;
 
 pub use options::{GeometryCheck, LabelResampling, Plane, Preparation};
+pub use orientation::Orientation;
 pub use placement::Placement;
 pub use window::{CropCentre, PlaneBox};
 
 use crate::{Case, Error, Geometry, Image, LabelMap, Labels, read_image, read_labels};
 pub(crate) use intensity::only_value;
-use orientation::{Orientation, turned_as_stored};
+use orientation::turned_as_stored;
 use resample::Axis;
 pub(crate) use resample::whole;
 

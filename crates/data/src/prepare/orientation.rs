@@ -7,7 +7,7 @@ use crate::Geometry;
 
 /// Which input axis, in which direction, slices, rows and columns run along.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Orientation {
+pub struct Orientation {
     /// For slices, rows and columns: the axis of `[D, H, W]`.
     axes: [usize; 3],
     /// For slices, rows and columns: whether they run against that axis.
@@ -19,15 +19,18 @@ const PERMUTATIONS: [[usize; 3]; 6] =
     [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]];
 
 impl Orientation {
+    /// As the file has it.
+    const STORED: Self = Self { axes: [0, 1, 2], flipped: [false; 3] };
+
     /// Returns the turn that brings a volume with this affine (voxel `(W, H, D)` to RAS+) into the
     /// plane.
     ///
     /// Every patient axis gets the voxel axis along which it runs best: the assignment with the
     /// largest sum of absolute direction cosines.
-    pub(super) fn new(affine: &[[f64; 4]; 3], plane: Plane) -> Self {
+    pub fn new(affine: &[[f64; 4]; 3], plane: Plane) -> Self {
         // Patient axes (0 right, 1 anterior, 2 superior) of slices, rows and columns.
         let wanted = match plane {
-            Plane::Stored => return Self { axes: [0, 1, 2], flipped: [false; 3] },
+            Plane::Stored => return Self::STORED,
             Plane::Axial => [2, 1, 0],
             Plane::Coronal => [1, 2, 0],
             Plane::Sagittal => [0, 2, 1],
@@ -50,8 +53,25 @@ impl Orientation {
     }
 
     /// Returns what belongs to `[D, H, W]` in the order slices, rows, columns.
-    pub(super) fn turned<T: Copy>(&self, input: [T; 3]) -> [T; 3] {
+    pub fn turned<T: Copy>(&self, input: [T; 3]) -> [T; 3] {
         self.axes.map(|axis| input[axis])
+    }
+
+    /// Returns the turned volume, `[slices, rows, columns]`, of one on a grid of this shape `[D, H, W]`.
+    ///
+    /// # Panics
+    ///
+    /// If `voxels` has another length than `shape` says.
+    pub fn turn<T: Copy + Send + Sync>(&self, voxels: Vec<T>, shape: [usize; 3]) -> Vec<T> {
+        assert_eq!(
+            voxels.len(),
+            shape.iter().product::<usize>(),
+            "one value for each voxel of {shape:?}"
+        );
+        if *self == Self::STORED {
+            return voxels;
+        }
+        self.turn_planes(&voxels, shape, |plane| plane)
     }
 
     /// Returns one slice of the turned volume, `[rows, columns]`.

@@ -129,7 +129,7 @@ impl FeatureStudy {
                 &features_after,
                 (&energies_after, &after),
                 group,
-                &names,
+                &experiment.dataset,
             )?,
             affinities: affinities_after,
         })

@@ -3,6 +3,7 @@
 use anyhow::{Context, Result};
 use candle_core::Tensor;
 use duomo_affinity::{Reading, class_affinity};
+use duomo_data::{Dataset, Plane, read_image};
 
 use super::measure::{Energies, largest};
 use super::probe::{Features, Probe};
@@ -17,6 +18,12 @@ pub struct ExampleMaps {
     pub patient: String,
     /// Slice, counted from 0.
     pub slice: usize,
+    /// Slices of the volume.
+    pub slices: usize,
+    /// Which way they are cut.
+    pub plane: Plane,
+    /// Of the volume as it was stored: voxel `(W, H, D)` to RAS+ millimetres.
+    pub affine: [[f64; 4]; 3],
     /// Side of image and labels in pixels.
     pub side: usize,
     /// `[side, side]`, z-scored.
@@ -137,7 +144,7 @@ pub(super) fn maps(
     features: &[Features],
     (energies, probes): (&Energies, &[Probe]),
     group: usize,
-    names: &[&str],
+    dataset: &Dataset,
 ) -> Result<Vec<ExampleMaps>> {
     let mut examples = Vec::new();
     for (modality, (at, patient, slice)) in slices.largest.iter().enumerate() {
@@ -158,9 +165,12 @@ pub(super) fn maps(
         let pixels = case.side * case.side;
         let range = slice * pixels..(slice + 1) * pixels;
         examples.push(ExampleMaps {
-            modality: names[modality].to_owned(),
+            modality: dataset.modalities[modality].name.clone(),
             patient: patient.clone(),
             slice: *slice,
+            slices: case.slices,
+            plane: dataset.plane,
+            affine: read_image(&case.case.image)?.geometry.affine,
             side: case.side,
             image: case.images[range.clone()].to_vec(),
             labels: case.labels.as_deref().map_or_else(Vec::new, |labels| labels[range].to_vec()),

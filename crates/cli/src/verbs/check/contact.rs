@@ -6,7 +6,7 @@ use anyhow::Result;
 use duomo_data::{Dataset, InspectedCase, Inspection, Plane};
 
 use crate::console;
-use crate::pictures::{Thumb, Volumes, contact_sheet, png, reversed_axes};
+use crate::pictures::{Thumb, Volumes, contact_sheet, png, reversed_in_plane};
 
 /// Cases on one picture; more would not fit a screen's width and a few screens' height.
 const CASES_PER_SHEET: usize = 96;
@@ -52,11 +52,7 @@ fn thumb<'a>(case: &'a InspectedCase, plane: Plane, inspection: &Inspection) -> 
         volumes: Volumes {
             shape: [1, glimpse.side, glimpse.side],
             spacing_mm: [1.0, row_mm, column_mm],
-            // Turned volumes run towards the head or the front, and to the right or the front.
-            reversed: match plane {
-                Plane::Stored => reversed_axes(&case.affine),
-                _ => [true; 2],
-            },
+            reversed: reversed_in_plane(&case.affine, plane),
             image: Some(&glimpse.image),
             reference: None,
             prediction: &glimpse.labels,

@@ -5,12 +5,13 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use clap::Subcommand;
-use duomo_train::{Cell, CellStatus, Grid};
+use duomo_train::{Cell, CellStatus, Grid, SCHEDULES};
 use serde::Serialize;
 
 use crate::console;
 use crate::exit::{Outcome, usage_unless_data};
 use crate::table::{Align, Table};
+use crate::verbs::train::known;
 
 mod board;
 mod run;
@@ -56,8 +57,12 @@ struct GridArguments {
     /// Folder that holds the run folders.
     #[arg(long, value_name = "DIR", default_value = "runs")]
     runs: PathBuf,
-    /// Schedule in place of the grid's own: quick, short, hour, paper, or a .toml file.
-    #[arg(long, value_name = "NAME|FILE")]
+    /// How long and how wide.
+    #[arg(
+        long,
+        value_name = "NAME|FILE",
+        help = format!("Schedule in place of the grid's own: {}", known(&SCHEDULES))
+    )]
     schedule: Option<String>,
     /// Seeds 0 to N − 1 in place of the grid's own.
     #[arg(long, value_name = "N")]

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, anyhow};
 use duomo_train::{
-    Cell, CellStatus, Estimate, EstimateSource, Interrupted, Summary, estimate,
+    Cell, CellStatus, Estimate, EstimateSource, Interrupted, RunFolder, Summary, estimate,
     remove_stale_timings, run_cells, threads_per_job,
 };
 use serde::Serialize;
@@ -16,6 +16,7 @@ use super::{GridArguments, statuses};
 use crate::console;
 use crate::exit::{Outcome, usage};
 use crate::progress::clock;
+use crate::run_pictures::write_missing_pictures;
 use crate::table::{Align, Table, number};
 use crate::verbs::device::DeviceArguments;
 
@@ -85,6 +86,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<Outcome> {
         .map(|(cell, _)| cell.clone())
         .collect();
     console::note(&tally(&statuses));
+    draw_missing_pictures(&cells, &statuses)?;
     let mut results = Vec::new();
     if !open.is_empty() {
         let estimate = if arguments.index.is_some() {
@@ -117,6 +119,19 @@ pub(super) fn run(arguments: &Arguments) -> Result<Outcome> {
         arguments.grid.runs.display()
     ));
     Ok(if failed.is_empty() { Outcome::Done } else { Outcome::SomeFailed })
+}
+
+/// Draws what a process that was killed between a run's end and its pictures left undrawn.
+fn draw_missing_pictures(cells: &[Cell], statuses: &[CellStatus]) -> Result<()> {
+    let cells = cells.iter().zip(statuses);
+    for (cell, _) in cells.filter(|(_, status)| **status == CellStatus::Done) {
+        let folder = RunFolder::pictures_of(&cell.folder);
+        let drawn = write_missing_pictures(&cell.summary()?, &cell.experiment.dataset, &folder);
+        if let Err(error) = drawn {
+            console::warn(&format!("no pictures of {}: {error:#}", cell.name));
+        }
+    }
+    Ok(())
 }
 
 fn was_interrupted(result: &Result<Summary>) -> bool {

@@ -21,8 +21,10 @@ fn slices_run_along_the_planes_axis_for_all_48_ways_to_store_a_volume() {
 
             let [slices, rows, columns] = orientation.turned(geometry.shape);
             assert_eq!([slices, rows, columns], axes.map(|axis| SIZES[axis]));
+            let turned = orientation.turn(voxels.clone(), geometry.shape);
             for slice in 0..slices {
                 let found = orientation.plane(&voxels, geometry.shape, slice);
+                assert_eq!(found, turned[slice * rows * columns..][..rows * columns]);
                 for (at, value) in found.into_iter().enumerate() {
                     let mut place = [0; 3];
                     place[axes[0]] = slice;
