@@ -6,6 +6,7 @@ mod interruptions;
 mod odd_data;
 mod runs;
 
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use duomo_data::Dataset;
@@ -46,6 +47,15 @@ fn request(method: &str, modalities: &[&str], data: &Path, out: PathBuf) -> Trai
         out,
         resume: Resume::Auto,
         absent_class: AbsentClass::Warn,
+    }
+}
+
+/// Gives the first patient the second's LGE scan.
+#[expect(clippy::unwrap_used, reason = "a fixture that cannot be made fails the test")]
+fn replace_first_patient(data: &Path) {
+    for name in ["c0t2lge/patient{}_LGE.nii.gz", "lgegt/patient{}_LGE_manual.nii.gz"] {
+        let [first, second] = ["1", "2"].map(|number| data.join(name.replace("{}", number)));
+        fs::copy(second, first).unwrap();
     }
 }
 
