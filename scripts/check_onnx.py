@@ -57,6 +57,11 @@ def main():
     squares = numpy.repeat(grey.min(axis=(1, 2)), side * side).reshape(-1, 1, side, side)
     squares[:, 0, there[0], there[1]] = grey[:, inside[0], inside[1]]
 
+    # Neighbours are channels; the first and last slice stand in for those beyond the ends.
+    channels = card["architectures"][0]["input_slices"]
+    neighbours = numpy.arange(len(grey))[:, None] + numpy.arange(channels) - channels // 2
+    squares = squares[numpy.clip(neighbours, 0, len(grey) - 1), 0]  # [D, s, S, S]
+
     session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
     classes, logits = session.run(["classes", "logits"], {"slices": squares})
     classes, logits = (array[..., there[0], there[1]] for array in (classes, logits))

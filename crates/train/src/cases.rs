@@ -7,7 +7,9 @@ use duomo_data::{
     Case, CropCentre, Dataset, PreparedCase, Split, SplitOptions, discover, prepare_all, split,
 };
 
+use crate::bad_data::BadData;
 use crate::experiment::Experiment;
+use crate::log_file::LogFile;
 use crate::observer::{Event, Observer};
 
 /// Warnings of one kind that are told one by one.
@@ -38,14 +40,14 @@ impl Cases {
     pub(crate) fn gather(
         experiment: &Experiment,
         data: &Path,
-        observer: &mut dyn Observer,
+        log: &mut LogFile<'_>,
     ) -> Result<Self> {
         let dataset = &experiment.dataset;
         let discovery = discover(dataset, data)?;
         let left_out = discovery.left_out.iter();
         let left_out =
             left_out.map(|file| format!("{} is left out: {}", file.path.display(), file.reason));
-        warn(&left_out.collect::<Vec<_>>(), "files are left out", observer);
+        warn(&left_out.collect::<Vec<_>>(), "files are left out", log);
         let all = discovery.cases;
         let fractions = &experiment.schedule.split;
         let (fold, folds) = experiment.fold.unwrap_or((0, 1));
@@ -57,7 +59,16 @@ impl Cases {
             folds,
             fold,
         };
-        let split = split(&all, &options)?;
+        let split = split(&all, &options).map_err(|error| match error {
+            duomo_data::Error::TooFewPatients { modality, patients } => BadData::error(format!(
+                "all patients of modality {} ({patients}) below {} are in \
+                 schedule.split.test_patients, which leaves none to train on; name fewer of them, \
+                 or add patients",
+                dataset.modalities[modality].name,
+                data.display()
+            )),
+            other => other.into(),
+        })?;
 
         let gather = |patients: &[String]| prepared(experiment, &all, patients);
         let (train, validation, test) =
@@ -75,7 +86,7 @@ impl Cases {
         let oddities = prepared.flat_map(|case| {
             case.warnings.iter().map(|warning| format!("{}: {warning}", case.case.image.display()))
         });
-        warn(&oddities.collect::<Vec<_>>(), "oddities were met", observer);
+        warn(&oddities.collect::<Vec<_>>(), "oddities were met", log);
         Ok(Self { split, all, train, validation, test })
     }
 }
@@ -105,15 +116,19 @@ impl Cases {
     }
 }
 
-/// Tells a few warnings and how many there are, so that a large data set does not flood the log.
-fn warn(warnings: &[String], what: &str, observer: &mut dyn Observer) {
-    for text in warnings.iter().take(WARNINGS_SHOWN) {
-        observer.event(&Event::Warning(text));
+/// Writes every warning to the run's log; whoever watches is told a few and how many there are.
+fn warn(warnings: &[String], what: &str, log: &mut LogFile<'_>) {
+    let (told, rest) = warnings.split_at(warnings.len().min(WARNINGS_SHOWN));
+    for text in told {
+        log.event(&Event::Warning(text));
     }
-    if warnings.len() > WARNINGS_SHOWN {
+    for text in rest {
+        log.line("warning", text);
+    }
+    if !rest.is_empty() {
         let count = warnings.len();
-        let text = format!("{count} {what} in all; `duomo check` lists every one");
-        observer.event(&Event::Warning(&text));
+        let text = format!("{count} {what} in all; log.txt in the run folder lists every one");
+        log.event(&Event::Warning(&text));
     }
 }
 

@@ -144,11 +144,12 @@ fn evaluate_case(
 
     let prediction = folder.predictions().join(name).join(format!("{}.nii.gz", case.case.patient));
     make_folder(&folder.predictions().join(name))?;
-    write_labels(&prediction, &reference.geometry, &label_map.values(&predicted))?;
+    // The image's geometry, as in `duomo predict`: labels whose voxels alone are trusted say nothing of it.
+    write_labels(&prediction, &image.geometry, &label_map.values(&predicted))?;
 
-    let options = Options::new(reference.geometry.spacing_mm);
+    let options = Options::new(image.geometry.spacing_mm);
     let labels = foreground(model.card.labels.len());
-    let shape = reference.geometry.shape;
+    let shape = image.geometry.shape;
     let results = duomo_metrics::evaluate(&predicted, &expected, shape, &labels, &options)?;
     let automatic = duomo_metrics::count_confusion(&automatic, &expected, &labels)?;
     let classes = results.iter().zip(&model.card.labels);

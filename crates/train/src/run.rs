@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use anyhow::{Context, Result};
+use duomo_data::discover;
 use serde::Serialize;
 
 use crate::bad_data::BadData;
@@ -61,21 +62,24 @@ struct RunRecord<'a> {
 /// Trains an experiment, segments its test patients and returns their scores.
 ///
 /// The run folder is complete afterwards: see [`RunFolder`] for its files. A run that was
-/// interrupted goes on from its last checkpoint; one that is done returns its summary at once.
+/// interrupted goes on from its last checkpoint; of one that is done the data's digest is compared,
+/// and its summary returned.
 ///
 /// # Errors
 ///
 /// - data that cannot be found, read or prepared ([`duomo_data::Error`] is in the chain)
-/// - [`BadData`] if a class is absent from every test patient and the request refuses that
+/// - [`BadData`] if a class is absent from every test patient and the request refuses that, or if the run
+///   is done and was made of other data
 /// - a run folder that holds another experiment or cannot be written to
 /// - a loss that is not finite; the last good checkpoint is kept
 /// - [`Interrupted`](crate::Interrupted) if the observer wants the run to stop: every step it did is kept
 pub fn train(request: &TrainRequest, observer: &mut dyn Observer) -> Result<Summary> {
     let folder = RunFolder::open(&request.out, &request.experiment, request.resume)?;
     if folder.is_done() {
+        let summary = finished(request, &folder)?;
         let text = format!("{} is done; nothing to train", request.out.display());
         observer.event(&Event::Message(&text));
-        return Summary::read(&folder.summary());
+        return Ok(summary);
     }
     let mut log = LogFile::new(observer);
     let result = run(request, &folder, &mut log);
@@ -89,6 +93,22 @@ pub fn train(request: &TrainRequest, observer: &mut dyn Observer) -> Result<Summ
         }
     }
     result
+}
+
+/// The summary of a run that is done, if the data are still those that it was made of.
+fn finished(request: &TrainRequest, folder: &RunFolder) -> Result<Summary> {
+    let summary = Summary::read(&folder.summary())?;
+    let cases = discover(&request.experiment.dataset, &request.data)?.cases;
+    let (found, now) = (&summary.provenance.data_hash, data_hash(&request.data, &cases)?);
+    if *found == now {
+        return Ok(summary);
+    }
+    Err(BadData::error(format!(
+        "{} is done, but the data have changed since (data_hash {found}, below {} now {now}); give another --out, or the \
+         data that it was trained on",
+        request.out.display(),
+        request.data.display()
+    )))
 }
 
 /// What is left of a run whose folder could no longer be written to.

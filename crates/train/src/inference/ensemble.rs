@@ -2,6 +2,7 @@
 
 use anyhow::{Result, bail, ensure};
 use candle_core::Tensor;
+use serde_json::Value;
 
 use super::pixels;
 use super::segmenter::Segmenter;
@@ -56,8 +57,8 @@ impl Ensemble {
         for (at, model) in models.iter().enumerate() {
             let number = at + 1;
             agree(number, "labels", &labels(&card), &labels(&model.card))?;
-            let preparation = |card: &ModelCard| format!("{:?}", card.preparation);
-            agree(number, "preparation", &preparation(&card), &preparation(&model.card))?;
+            let [ours, theirs] = differing_preparation(&card, &model.card)?;
+            agree(number, "values of the preparation", &ours, &theirs)?;
             let slices = |card: &ModelCard| card.architectures[0].input_slices.to_string();
             agree(number, "input slices", &slices(&card), &slices(&model.card))?;
             let known = model.card.modalities.join(", ");
@@ -115,6 +116,22 @@ impl Segmenter for Ensemble {
 fn labels(card: &ModelCard) -> String {
     let labels = card.labels.iter().map(|label| format!("{} {:?}", label.name, label.values));
     labels.collect::<Vec<_>>().join(", ")
+}
+
+/// The keys of the preparation that differ, each with its value.
+fn differing_preparation(first: &ModelCard, other: &ModelCard) -> Result<[String; 2]> {
+    let [first, other] =
+        [serde_json::to_value(&first.preparation)?, serde_json::to_value(&other.preparation)?];
+    let said = |of: &Value, against: &Value| {
+        let differing = of.as_object().into_iter().flatten();
+        let differing = differing.filter(|(key, value)| against[key.as_str()] != **value);
+        let said = differing.map(|(key, value)| match value {
+            Value::Null => format!("no {key}"),
+            value => format!("{key} {value}"),
+        });
+        said.collect::<Vec<_>>().join(", ")
+    };
+    Ok([said(&first, &other), said(&other, &first)])
 }
 
 fn agree(number: usize, what: &str, first: &str, other: &str) -> Result<()> {
@@ -211,7 +228,10 @@ mod tests {
         let refusals = [
             (other_labels, "labels are myo [200], LV [500]"),
             (other_modality, "knows the modalities LGE, T2, not `bSSFP`"),
-            (model(2, Some(3.0)), "preparation"),
+            (
+                model(2, Some(3.0)),
+                "its values of the preparation are spacing_mm 3.0, those of model 1 no spacing_mm",
+            ),
         ];
         for (other, what) in refusals {
             let models = vec![model(1, None), other];

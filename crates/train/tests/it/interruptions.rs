@@ -8,7 +8,7 @@ use duomo_phantom::Modality;
 use duomo_train::{BadData, Event, Interrupted, Observer, Resume, Silent, TrainRequest, train};
 use tempfile::TempDir;
 
-use crate::{PAIR, phantom, request};
+use crate::{PAIR, phantom, replace_first_patient, request};
 
 const METHODS: [&str; 6] = ["single", "ummkd", "joint", "msbn", "affinity", "csa"];
 
@@ -211,13 +211,7 @@ fn a_checkpoint_of_another_experiment_or_of_other_data_is_not_gone_on_from() {
     for (bytes, to) in own.iter().zip(checkpoints(&run)) {
         fs::write(to, bytes).unwrap();
     }
-    let image = data.path().join("c0t2lge/patient1_LGE.nii.gz");
-    fs::copy(data.path().join("c0t2lge/patient2_LGE.nii.gz"), &image).unwrap();
-    fs::copy(
-        data.path().join("lgegt/patient2_LGE_manual.nii.gz"),
-        data.path().join("lgegt/patient1_LGE_manual.nii.gz"),
-    )
-    .unwrap();
+    replace_first_patient(data.path());
     let edited = train(&run, &mut Silent).unwrap_err();
 
     for (error, words) in [(foreign, "another experiment"), (edited, "the data have changed")] {

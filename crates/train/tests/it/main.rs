@@ -8,6 +8,7 @@ mod odd_data;
 mod runs;
 mod two_processes;
 
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use duomo_data::Dataset;
@@ -48,6 +49,15 @@ fn request(method: &str, modalities: &[&str], data: &Path, out: PathBuf) -> Trai
         out,
         resume: Resume::Auto,
         absent_class: AbsentClass::Warn,
+    }
+}
+
+/// Gives the first patient the second's LGE scan.
+#[expect(clippy::unwrap_used, reason = "a fixture that cannot be made fails the test")]
+fn replace_first_patient(data: &Path) {
+    for name in ["c0t2lge/patient{}_LGE.nii.gz", "lgegt/patient{}_LGE_manual.nii.gz"] {
+        let [first, second] = ["1", "2"].map(|number| data.join(name.replace("{}", number)));
+        fs::copy(second, first).unwrap();
     }
 }
 

@@ -1,9 +1,11 @@
 use std::fs;
 
 use duomo_phantom::Modality;
-use duomo_train::{Device, LearningCurve, Model, Resume, Silent, Summary, TrainRequest, train};
+use duomo_train::{
+    BadData, Device, LearningCurve, Model, Resume, Silent, Summary, TrainRequest, train,
+};
 
-use crate::{PAIR, phantom, request};
+use crate::{PAIR, phantom, replace_first_patient, request};
 
 #[test]
 fn a_run_folder_is_complete_and_its_model_predicts() {
@@ -75,6 +77,22 @@ fn a_folder_of_another_run_is_left_as_it_is() {
     assert!(other.to_string().contains("another experiment"), "{other:#}");
     assert!(never.to_string().contains("already holds a run"), "{never:#}");
     assert_eq!(fs::read(run.join("model.safetensors")).unwrap(), before);
+}
+
+#[test]
+fn a_run_that_is_done_answers_for_its_own_data_alone() {
+    let data = phantom(&[Modality::Lge, Modality::Bssfp]);
+    let out = tempfile::tempdir().unwrap();
+    let mut run = request("joint", &PAIR, data.path(), out.path().join("run"));
+    run.experiment.schedule.steps = 2;
+    let summary = train(&run, &mut Silent).unwrap();
+
+    assert_eq!(train(&run, &mut Silent).unwrap(), summary);
+    replace_first_patient(data.path());
+    let error = train(&run, &mut Silent).unwrap_err();
+
+    assert!(error.downcast_ref::<BadData>().is_some(), "{error:#}");
+    assert!(error.to_string().contains("is done, but the data have changed since"), "{error:#}");
 }
 
 #[test]
