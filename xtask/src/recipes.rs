@@ -114,14 +114,19 @@ fn train_arguments(
         Some(out) => absolute(out)?,
         None => PathBuf::from(format!("target/runs/train-{dataset}")),
     };
-    let mut arguments: Vec<OsString> =
-        ["train", "--dataset", dataset, "--method", &args.method, "--schedule", schedule]
-            .map(OsString::from)
-            .to_vec();
+    let mut arguments: Vec<OsString> = ["train", "--dataset", dataset].map(OsString::from).to_vec();
+    arguments.extend(["--method".into(), name_or_file(&args.method)?]);
+    arguments.extend(["--schedule".into(), name_or_file(schedule)?]);
     arguments.extend(["--data".into(), data.into(), "--out".into(), out.into()]);
     arguments.extend(args.device.arguments());
     arguments.extend(args.extra.iter().cloned());
     Ok(arguments)
+}
+
+/// A built-in name as it is, or the place of a file.
+pub(crate) fn name_or_file(name: &str) -> Result<OsString> {
+    let is_file = Path::new(name).extension().is_some();
+    Ok(if is_file { absolute(name)?.into() } else { name.into() })
 }
 
 impl Duomo<'_> {
@@ -224,6 +229,19 @@ mod tests {
         let arguments = train_arguments("mmwhs", Path::new("/scans"), "paper", &args).unwrap();
 
         assert!(words(&arguments).contains("--schedule paper --data /scans"));
+    }
+
+    #[test]
+    fn files_are_found_from_the_workspaces_root() {
+        let (method, schedule) = ("mine.toml".to_owned(), Some("quick.toml".to_owned()));
+        let args = TrainArgs { method, schedule, ..TrainArgs::default() };
+
+        let arguments = train_arguments("mscmr", Path::new("/scans"), "paper", &args).unwrap();
+
+        let here = std::env::current_dir().unwrap();
+        let [method, schedule] = ["mine.toml", "quick.toml"].map(|file| here.join(file));
+        let expected = format!("--method {} --schedule {} ", method.display(), schedule.display());
+        assert!(words(&arguments).contains(&expected), "{}", words(&arguments));
     }
 
     #[test]

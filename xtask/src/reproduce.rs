@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf, absolute};
 use anyhow::Result;
 
 use crate::console;
-use crate::recipes::{DeviceArgs, Duomo};
+use crate::recipes::{DeviceArgs, Duomo, name_or_file};
 
 /// Data sets of the grid, in its order.
 const DATASETS: [&str; 2] = ["mscmr", "mmwhs"];
@@ -88,18 +88,14 @@ fn grid_arguments(
     usual_schedule: &str,
     args: &ReproduceArgs,
 ) -> Result<Vec<OsString>> {
-    let file = |name: &str| -> Result<OsString> {
-        let is_file = Path::new(name).extension().is_some();
-        Ok(if is_file { absolute(name)?.into() } else { name.into() })
-    };
-    let mut arguments: Vec<OsString> = vec!["--grid".into(), file(&args.grid)?];
+    let mut arguments: Vec<OsString> = vec!["--grid".into(), name_or_file(&args.grid)?];
     for (name, folder) in data {
         let mut pair = OsString::from(format!("{name}="));
         pair.push(folder);
         arguments.extend(["--data".into(), pair]);
     }
     let schedule = args.schedule.as_deref().unwrap_or(usual_schedule);
-    arguments.extend(["--schedule".into(), file(schedule)?]);
+    arguments.extend(["--schedule".into(), name_or_file(schedule)?]);
     arguments.extend(["--seeds".into(), args.seeds.to_string().into()]);
     arguments.extend(["--folds".into(), args.folds.to_string().into()]);
     let runs = match &args.runs {

@@ -137,8 +137,8 @@ fn evaluate_case(
     let image = read_image(&case.case.image)?;
     let mut predicted = segment(model, case, modality)?;
     let mut automatic = segment_automatically(model, &case.case, &image, modality)?.1;
+    let (shape, voxel_mm3) = (image.geometry.shape, voxel_mm3(&image.geometry));
     for classes in [&mut predicted, &mut automatic] {
-        let (shape, voxel_mm3) = (image.geometry.shape, voxel_mm3(&image.geometry));
         model.card.postprocessing.apply(classes, shape, voxel_mm3);
     }
 
@@ -147,9 +147,8 @@ fn evaluate_case(
     // The image's geometry, as in `duomo predict`: labels whose voxels alone are trusted say nothing of it.
     write_labels(&prediction, &image.geometry, &label_map.values(&predicted))?;
 
-    let options = Options::new(image.geometry.spacing_mm);
+    let options = Options { voxel_mm3, ..Options::new(image.geometry.spacing_mm) };
     let labels = foreground(model.card.labels.len());
-    let shape = image.geometry.shape;
     let results = duomo_metrics::evaluate(&predicted, &expected, shape, &labels, &options)?;
     let automatic = duomo_metrics::count_confusion(&automatic, &expected, &labels)?;
     let classes = results.iter().zip(&model.card.labels);

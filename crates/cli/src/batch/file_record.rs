@@ -2,9 +2,10 @@
 
 use std::fs::File;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::UNIX_EPOCH;
 
+use duomo_data::files_of_volume;
 use serde::{Deserialize, Serialize};
 
 /// Size, time and digest of a file; of both files if it is half of a pair (`.hdr`, `.img`).
@@ -29,7 +30,7 @@ impl FileRecord {
     pub(crate) fn of(path: &Path) -> io::Result<Self> {
         let mut hasher = blake3::Hasher::new();
         let (mut bytes, mut times) = (0, Vec::new());
-        for half in files_of_image(path) {
+        for half in files_of_volume(path) {
             let file = File::open(half)?;
             let (size, modified_ns) = size_and_time(&file)?;
             hasher.update_reader(file)?;
@@ -42,7 +43,7 @@ impl FileRecord {
 
     /// Whether the file, in the same place, holds the same bytes still. One of the same size and time is taken to.
     pub(crate) fn is_unchanged(&self, path: &Path) -> bool {
-        if files_of_image(path).len() > 1 {
+        if files_of_volume(path).len() > 1 {
             return self.is_whole(path);
         }
         let found = File::open(path).and_then(|file| size_and_time(&file)).ok();
@@ -60,24 +61,6 @@ impl FileRecord {
     pub(crate) fn is_whole(&self, path: &Path) -> bool {
         Self::of(path).is_ok_and(|found| found.bytes == self.bytes && found.blake3 == self.blake3)
     }
-}
-
-/// The files that make up an image: of a `.hdr`/`.img` pair, by either name, the header and then the voxels, if
-/// both are there.
-pub(crate) fn files_of_image(path: &Path) -> Vec<PathBuf> {
-    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-    let unpacked = name.strip_suffix(".gz").unwrap_or(name);
-    let beside = |stem: &str, half: &str| {
-        let names = [format!("{stem}.{half}"), format!("{stem}.{half}.gz")];
-        names.map(|name| path.with_file_name(name)).into_iter().find(|path| path.is_file())
-    };
-    let header_and_voxels = if let Some(stem) = unpacked.strip_suffix(".hdr") {
-        Some(path.to_owned()).zip(beside(stem, "img"))
-    } else {
-        let stem = unpacked.strip_suffix(".img");
-        stem.and_then(|stem| beside(stem, "hdr")).zip(Some(path.to_owned()))
-    };
-    header_and_voxels.map_or_else(|| vec![path.to_owned()], |(header, voxels)| vec![header, voxels])
 }
 
 fn size_and_time(file: &File) -> io::Result<(u64, Option<u64>)> {

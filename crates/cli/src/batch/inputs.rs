@@ -6,8 +6,8 @@ use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
+use duomo_data::files_of_volume;
 
-use super::files_of_image;
 use crate::console;
 use crate::exit::Fault;
 use crate::scores::stem;
@@ -51,7 +51,7 @@ pub(crate) fn collect(paths: &[PathBuf], lists: &[PathBuf]) -> Result<Vec<Input>
     }
     let mut inputs = BTreeMap::<String, Input>::new();
     for path in files {
-        let path = files_of_image(&path).swap_remove(0);
+        let path = files_of_volume(&path).swap_remove(0);
         let input = Input { case: case_of(&path)?, path };
         match inputs.get(&input.case) {
             Some(other) if is_same_file(&other.path, &input.path) => {}
@@ -101,7 +101,7 @@ fn expand(path: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
     let before = files.len();
     for path in matches {
         let path = path.with_context(|| format!("cannot search {pattern}"))?;
-        if path.is_file() && stem(&files_of_image(&path)[0]).is_some() {
+        if path.is_file() && stem(&files_of_volume(&path)[0]).is_some() {
             files.push(path);
         }
     }

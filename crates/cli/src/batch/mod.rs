@@ -6,7 +6,7 @@ mod manifest;
 mod recipe;
 mod shard;
 
-pub(crate) use file_record::{FileRecord, files_of_image};
+pub(crate) use file_record::FileRecord;
 pub(crate) use inputs::{Input, collect};
 pub(crate) use manifest::{
     Entry, FILE_NAME, Listing, Manifest, SideFile, Status, is_manifest, manifests_in,

@@ -30,15 +30,17 @@ pub(super) fn load(path: &Path) -> Result<(Header, Vec<u8>), Error> {
     Ok((header, voxels))
 }
 
-/// Returns the files that a volume is read from: the one named, and if it is half of a `.hdr`/`.img` pair the other half,
-/// should it be there.
+/// Returns the files that a volume is read from: the one named, or of a `.hdr`/`.img` pair, by either name, the header
+/// and then the voxels, if both are there.
 pub fn files_of_volume(path: &Path) -> Vec<PathBuf> {
-    let other = match half(path) {
-        Some("img") => other_half(path, "hdr").ok(),
-        Some(_) => other_half(path, "img").ok(),
-        None => None,
+    let (header, voxels) = match half(path) {
+        Some("img") => (other_half(path, "hdr").ok(), Some(path.to_owned())),
+        Some(_) => (Some(path.to_owned()), other_half(path, "img").ok()),
+        None => (None, None),
     };
-    std::iter::once(path.to_owned()).chain(other).collect()
+    header
+        .zip(voxels)
+        .map_or_else(|| vec![path.to_owned()], |(header, voxels)| vec![header, voxels])
 }
 
 /// Adds the file's name to a fault.
