@@ -184,13 +184,6 @@ fn values_that_contradict_each_other_are_refused() {
         "[0, 7]",
         &expect!["small.toml, key `labels`: class `tumour` claims value 0, the background's"],
     );
-    refuses(
-        "tumour",
-        "Mean",
-        &expect![
-            "small.toml, key `labels`: class `Mean` stands for the mean over classes in tables; name it otherwise"
-        ],
-    );
     refuses("[7, 9]", "[]", &expect!["small.toml, key `labels`: class `tumour` has no values"]);
     refuses(
         "\"AC\"",
@@ -213,6 +206,17 @@ fn values_that_contradict_each_other_are_refused() {
         "name = \"small\"",
         "name = \"a/b\"",
         &expect!["small.toml, key `name`: `a/b` cannot name a folder"],
+    );
+}
+
+#[test]
+fn no_class_takes_the_name_of_the_mean_over_classes() {
+    refuses(
+        "tumour",
+        "Mean",
+        &expect![
+            "small.toml, key `labels`: class `Mean` stands for the mean over classes in tables; name it otherwise"
+        ],
     );
 }
 
