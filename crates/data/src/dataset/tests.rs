@@ -210,7 +210,7 @@ fn values_that_contradict_each_other_are_refused() {
 }
 
 #[test]
-fn no_class_is_called_what_the_mean_over_classes_is() {
+fn no_class_takes_the_name_of_the_mean_over_classes() {
     refuses(
         "tumour",
         "Mean",
