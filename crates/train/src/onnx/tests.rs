@@ -90,7 +90,9 @@ fn the_graph_computes_what_the_network_does() {
     const SIZE: [usize; 4] = [2, 3, 24, 16];
     // Grey values [N, s, H, W]; one slice is constant.
     let mut grey = noise(99, SIZE.iter().product());
-    grey.iter_mut().for_each(|value| *value = 300.0 + 200.0 * *value);
+    for value in &mut grey {
+        *value = 300.0 + 200.0 * *value;
+    }
     grey[24 * 16..][..24 * 16].fill(7.0);
     let scores = grey.chunks_exact(24 * 16).flat_map(|slice| {
         let mean = slice.iter().copied().map(f64::from).sum::<f64>() / slice.len() as f64;

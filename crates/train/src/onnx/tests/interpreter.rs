@@ -48,9 +48,9 @@ impl Node<'_> {
             "Equal" => x.eq(inputs[1]),
             "Sqrt" => x.sqrt(),
             "Where" => choose(inputs),
-            "ReduceMean" => self.fold(x, |x, axis| x.mean_keepdim(axis)),
-            "ReduceMin" => self.fold(x, |x, axis| x.min_keepdim(axis)),
-            "ReduceMax" => self.fold(x, |x, axis| x.max_keepdim(axis)),
+            "ReduceMean" => self.fold(x, Tensor::mean_keepdim),
+            "ReduceMin" => self.fold(x, Tensor::min_keepdim),
+            "ReduceMax" => self.fold(x, Tensor::max_keepdim),
             "ArgMax" => {
                 assert_eq!(self.int("keepdims"), 0);
                 x.argmax(usize::try_from(self.int("axis")).unwrap())
