@@ -7,6 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
 
 use anyhow::{Result, bail};
 use duomo_train::{HeartFigure, StructureVolume};
@@ -21,6 +23,10 @@ pub(crate) const FILE_NAME: &str = "manifest.jsonl";
 
 /// What `schema` says in every line.
 const SCHEMA: &str = "duomo.prediction/1";
+
+/// How often a lock is tried for before another process is taken to hold it, and how long after each.
+const ATTEMPTS: usize = 5;
+const PAUSE: Duration = Duration::from_millis(20);
 
 /// What became of one case; a line of the manifest.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
@@ -203,6 +209,19 @@ pub(crate) struct Manifest {
     file: File,
 }
 
+/// Whether another process has locked the file.
+///
+/// Some network file systems know no locks; two processes on one folder are rare enough. A program that is
+/// being started holds for a moment what is open where it is started, so that one refusal proves nothing.
+fn is_taken(file: &File) -> bool {
+    (0..ATTEMPTS).all(|attempt| {
+        if attempt > 0 {
+            thread::sleep(PAUSE);
+        }
+        matches!(file.try_lock(), Err(TryLockError::WouldBlock))
+    })
+}
+
 impl Manifest {
     /// Opens or begins a manifest, takes a last line that was cut short away, and returns what is there.
     ///
@@ -213,8 +232,7 @@ impl Manifest {
         let cannot = |reason| console::unwritable(path, reason);
         let mut file =
             OpenOptions::new().read(true).append(true).create(true).open(path).map_err(cannot)?;
-        // Some network file systems know no locks; two processes on one folder are rare enough.
-        if let Err(TryLockError::WouldBlock) = file.try_lock() {
+        if is_taken(&file) {
             bail!(
                 "another process writes {}; wait for it, or give each its --shard I/N",
                 path.display()

@@ -1,6 +1,6 @@
 //! Which values settings may have.
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 
 use super::{Experiment, Transfer};
 
@@ -82,6 +82,10 @@ impl Experiment {
                 "method.transfer.pairs may name groups 1 to 8 of the network, got {group}"
             );
         }
+        if let Some((fold, folds)) = self.fold {
+            ensure!(fold < folds, "fold must count from 0 to below {folds}, got {fold}");
+        }
+        schedule.augmentation.validate().context("schedule.augmentation")?;
         self.architecture(self.dataset.modalities.len()).validate()?;
         Ok(())
     }

@@ -117,6 +117,7 @@ fn settings_outside_their_domain_name_key_domain_and_value() {
             "method.transfer.0.weight=nan",
             "method.transfer.0.weight must be 0 or more and finite, got NaN",
         ),
+        ("fold=[5,4]", "fold must count from 0 to below 4, got 5"),
         ("schedule.steps=0", "schedule.steps must be at least 1, got 0"),
         (
             "schedule.optimizer.decay_every=0",
@@ -125,6 +126,8 @@ fn settings_outside_their_domain_name_key_domain_and_value() {
     ] {
         assert_eq!(message(setting), sentence);
     }
+    let error = format!("{:#}", csa(&["schedule.augmentation.noise=-1.0"]).unwrap_err());
+    assert!(error.starts_with("schedule.augmentation: ") && error.contains("noise"), "{error}");
     let error = message("method.transfer.0.pairs=[]");
     assert!(
         error.starts_with("method.transfer.pairs must name a pair of groups, got none"),

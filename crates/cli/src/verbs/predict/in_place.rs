@@ -56,7 +56,7 @@ impl Outputs {
         let found = match FileRecord::of(&path) {
             Ok(found) if job.written.contains(&found.blake3) || as_expected(&path) => return Ok(()),
             Ok(found) => found,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(error) if is_absence(&error) => return Ok(()),
             // It concerns this file alone, so it must not look like a folder that cannot be written to.
             Err(error) => {
                 return Err(anyhow!("cannot read {} before replacing it: {error}", path.display()));
@@ -132,10 +132,15 @@ impl Outputs {
     }
 }
 
+/// Whether there is no such file, or there cannot be one because its name is too long.
+fn is_absence(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::InvalidFilename)
+}
+
 fn remove(path: &Path) -> Result<()> {
     match fs::remove_file(path) {
         // A folder in its place passes for nothing.
-        Err(error) if error.kind() != io::ErrorKind::NotFound && !path.is_dir() => {
+        Err(error) if !is_absence(&error) && !path.is_dir() => {
             Err(error).with_context(|| format!("cannot remove {}", path.display()))
         }
         _ => Ok(()),
