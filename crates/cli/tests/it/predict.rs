@@ -113,8 +113,8 @@ fn only_what_is_whole_and_by_this_recipe_is_skipped() {
     assert!(stderr(&second).contains("scan03: failed before, skipped without --retry-failed"));
     assert_eq!((code(&second), clinic.manifest("out").len()), (Some(4), 4));
 
-    // A lost label map is made again; so are all of another recipe; failures only if asked for.
-    fs::remove_file(clinic.path("out/scan01.nii.gz")).unwrap();
+    // A damaged label map is made again; so are all of another modality; failures only if asked for.
+    fs::write(clinic.path("out/scan01.nii.gz"), "damaged").unwrap();
     let third = clinic.predict("out", &[&scans, "--json"]);
     assert_eq!(statuses(&third), ["skipped", "done", "skipped", "failed"]);
     assert_eq!(clinic.label_maps("out"), before);
