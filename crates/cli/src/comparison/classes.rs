@@ -69,12 +69,10 @@ impl Common {
 }
 
 fn add_means(run: &mut ScoredRun) {
-    let mut groups = Vec::new();
-    let mut modalities: Vec<&str> =
-        run.groups.iter().map(|(group, _)| &group.modality[..]).collect();
-    modalities.dedup();
     let mut seen = BTreeSet::new();
-    for modality in modalities.into_iter().filter(|modality| seen.insert(*modality)) {
+    let modalities = run.groups.iter().map(|(group, _)| &group.modality[..]);
+    let mut groups = Vec::new();
+    for modality in modalities.filter(|modality| seen.insert(*modality)) {
         let of_modality: Vec<&(Group, Values)> =
             run.groups.iter().filter(|(group, _)| group.modality == modality).collect();
         groups.extend(of_modality.iter().map(|&group| group.clone()));
