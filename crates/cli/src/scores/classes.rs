@@ -127,7 +127,7 @@ fn check(classes: &[LabelClass]) -> Result<(), String> {
         }
     }
     for class in classes {
-        if class.name == MEAN {
+        if class.name.eq_ignore_ascii_case(MEAN) {
             return Err(format!("{MEAN} is what the mean over classes is called"));
         }
         if !names.insert(&class.name) {
@@ -241,7 +241,7 @@ mod tests {
     #[test]
     fn names_that_a_table_cannot_tell_apart_are_refused() {
         let same = Classes::parse(Some("1=LV,2=LV")).unwrap_err().to_string();
-        let mean = Classes::parse(Some("1=mean")).unwrap_err().to_string();
+        let mean = Classes::parse(Some("1=Mean")).unwrap_err().to_string();
 
         assert_eq!(same, "--labels 1=LV,2=LV: two classes are called LV; 1+2=LV makes one of them");
         assert!(mean.ends_with("mean is what the mean over classes is called"), "{mean}");
